@@ -1,0 +1,235 @@
+"""The vocabulary of the service, loaded once from ``terminology/*.yaml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from cds.strict_yaml import KnowledgeError, load
+from cds.terminology.value_sets import CodeIndex, Coding, system_key
+from cds.units import UnitTable
+
+_FILES = (
+    "systems",
+    "units",
+    "observations",
+    "answers",
+    "responses",
+    "drugs",
+    "conditions",
+    "indications",
+    "reactions",
+    "procedures",
+    "grades",
+    "timing",
+    "race",
+    "orderables",
+)
+
+
+@dataclass(frozen=True)
+class ObservationKind:
+    """What an Observation measures: its unit table (None for coded results) and plausible range."""
+
+    token: str
+    name: str
+    units: UnitTable | None
+    at_least: Decimal | None
+    at_most: Decimal | None
+
+    def is_plausible(self, value: Decimal) -> bool:
+        """Whether a converted value lies within the limits."""
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+
+@dataclass(frozen=True)
+class DrugConcept:
+    """What a drug coding says: ``strength_mg`` only where the code carries one."""
+
+    token: str
+    name: str
+    drug_class: str
+    strength_mg: Decimal | None = None
+
+
+class Terminology:
+    """Look-ups from codings to the tokens that rules use."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._systems = _systems(raw["systems"])
+        self.system_uris = {key: str(entry["uri"]) for key, entry in raw["systems"].items()}
+        units = {quantity: UnitTable.build(entry) for quantity, entry in raw["units"].items()}
+        self._units = units
+        self._observation_index = _index(raw["observations"])
+        self._kinds = {token: _kind(token, entry, units) for token, entry in raw["observations"].items()}
+        self._observation_words = _words(raw["observations"])
+        self.panels = frozenset(token for token, entry in raw["observations"].items() if entry.get("panel") == "true")
+        self.conditions = _index(raw["conditions"] | raw["indications"] | raw["reactions"])
+        self.condition_names = _names(raw["conditions"] | raw["indications"] | raw["reactions"])
+        self._condition_words = _words(raw["conditions"] | raw["indications"])
+        self.reaction_tokens = frozenset(raw["reactions"])
+        self.procedures = _index(raw["procedures"])
+        self.procedure_names = _names(raw["procedures"])
+        self._procedure_words = _words(raw["procedures"])
+        answers = raw["answers"] | raw["responses"]
+        self._answers = _index(answers)
+        self._answer_strings = {
+            text.casefold(): token for token, entry in answers.items() for text in entry.get("strings", [])
+        }
+        self.response_tokens = frozenset(raw["responses"])
+        self.grades = _index(raw["grades"])
+        self.timing_codes = dict(raw["timing"])
+        self._drug_index, self._strengths = _drugs(raw["drugs"])
+        self._concepts = {
+            token: DrugConcept(token, str(entry["name"]), str(entry["class"])) for token, entry in raw["drugs"].items()
+        }
+        self._drug_words = _words({token: {"words": entry.get("names", [])} for token, entry in raw["drugs"].items()})
+        self.products = _products(raw["drugs"])
+        self._orderables = raw["orderables"]
+
+    def coding(self, raw: Mapping[str, Any]) -> Coding | None:
+        """A FHIR Coding; None when it carries no code."""
+        code = raw.get("code")
+        return Coding(system_key(self._systems, raw.get("system")), code) if isinstance(code, str) else None
+
+    def observation(self, codings: Iterable[Coding]) -> ObservationKind | None:
+        """What an Observation.code measures; None when it is not listed."""
+        token = self._observation_index.token(codings)
+        return None if token is None else self._kinds[token]
+
+    def observation_hinted_by(self, codings: Iterable[Coding], text: str) -> ObservationKind | None:
+        """What an Observation without a known code looks like: by a code without system, or by its name."""
+        token = self._observation_index.token(Coding("loinc", code) for system, code in codings if system is None)
+        token = token or _named(self._observation_words, text)
+        return None if token is None else self._kinds[token]
+
+    def loinc_codes(self, token: str) -> list[str]:
+        """LOINC codes of one kind of Observation."""
+        return self._observation_index.codes_of(token, "loinc")
+
+    def unit_is_of_another_quantity(self, unit: str, units: UnitTable) -> bool:
+        """Whether a unit string is known, but only for other quantities."""
+        return units.converter(unit) is None and any(table.converter(unit) for table in self._units.values())
+
+    def drug(self, codings: Iterable[Coding]) -> DrugConcept | None:
+        """Identity of a coded drug, from the most specific coding: a product with a strength wins."""
+        best: DrugConcept | None = None
+        for coding in codings:
+            token = self._drug_index.token([coding])
+            if token is None:
+                continue
+            concept = self._concepts[token]
+            strength = self._strengths.token([coding])
+            if strength is not None:
+                return DrugConcept(concept.token, concept.name, concept.drug_class, Decimal(strength))
+            best = best or concept
+        return best
+
+    def drug_named_in(self, text: str) -> DrugConcept | None:
+        """A drug whose name stands in free text: a hint, never an identification."""
+        token = _named(self._drug_words, text)
+        return None if token is None else self._concepts[token]
+
+    def orderable(self, token: str) -> tuple[str, str, str]:
+        """A laboratory order that a suggestion creates: its name, LOINC code and display."""
+        entry = self._orderables[token]
+        code, display = next(iter(entry["codes"]["loinc"].items()))
+        return str(entry["name"]), code, display
+
+    def condition_named_in(self, text: str) -> str | None:
+        """Token of a listed condition that free text looks like."""
+        return _named(self._condition_words, text)
+
+    def procedure_named_in(self, text: str) -> str | None:
+        """Token of a listed procedure that free text looks like."""
+        return _named(self._procedure_words, text)
+
+    def answer(self, codings: Iterable[Coding], text: str | None) -> str | None:
+        """Token of a coded or textual answer: ``positive``, ``pregnant``, ``stable-disease`` …."""
+        return self._answers.token(codings) or (self._answer_strings.get(text.strip().casefold()) if text else None)
+
+
+@cache
+def load_terminology() -> Terminology:
+    """Read ``terminology/*.yaml``; ``KnowledgeError`` lists everything that is wrong with them."""
+    problems: list[str] = []
+    folder = files("cds") / "terminology"
+    raw = {name: load(folder / f"{name}.yaml", problems) for name in _FILES}
+    stray = [
+        item.name for item in folder.iterdir() if item.name.endswith((".yaml", ".yml")) and item.name[:-5] not in _FILES
+    ]
+    problems.extend(f"terminology/{name}: is not a file this version knows" for name in sorted(stray))
+    if problems:
+        raise KnowledgeError(problems)
+    return Terminology(raw)
+
+
+def _systems(raw: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        uri.rstrip("/").casefold(): key for key, entry in raw.items() for uri in (entry["uri"], *entry.get("also", []))
+    }
+
+
+def _kind(token: str, entry: Mapping[str, Any], units: Mapping[str, UnitTable]) -> ObservationKind:
+    plausible = entry.get("plausible", {})
+    quantity = entry.get("quantity")
+    return ObservationKind(
+        token,
+        str(entry["name"]),
+        None if quantity is None else units[quantity],
+        Decimal(plausible["at_least"]) if "at_least" in plausible else None,
+        Decimal(plausible["at_most"]) if "at_most" in plausible else None,
+    )
+
+
+def _index(entries: Mapping[str, Any]) -> CodeIndex:
+    index = CodeIndex()
+    for token, entry in entries.items():
+        index.add(token, entry)
+    return index
+
+
+def _names(entries: Mapping[str, Any]) -> dict[str, str]:
+    return {token: str(entry["name"]) for token, entry in entries.items()}
+
+
+def _drugs(entries: Mapping[str, Any]) -> tuple[CodeIndex, CodeIndex]:
+    """Codes to drug tokens, and the codes of products to their strength."""
+    drugs, strengths = CodeIndex(), CodeIndex()
+    for token, entry in entries.items():
+        families = {"atc": entry["atc_families"]} if "atc_families" in entry else {}
+        drugs.add(token, {"codes": entry.get("ingredient", {}), "families": families, "not": entry.get("not", {})})
+        for product in entry.get("products", []):
+            codes = {system: listed for system, listed in product.items() if system != "strength_mg"}
+            drugs.add(token, {"codes": codes})
+            strengths.add(str(product["strength_mg"]), {"codes": codes})
+    return drugs, strengths
+
+
+def _products(entries: Mapping[str, Any]) -> dict[str, dict[Decimal, tuple[str, str]]]:
+    """Per drug: strength -> (RxNorm code, display) of the clinical drug, the first code listed for a strength."""
+    return {
+        token: {
+            Decimal(product["strength_mg"]): next(iter(product["rxnorm"].items()))
+            for product in entry.get("products", [])
+            if product.get("rxnorm")
+        }
+        for token, entry in entries.items()
+    }
+
+
+def _words(entries: Mapping[str, Any]) -> list[tuple[re.Pattern[str], str]]:
+    return [
+        (re.compile(rf"\b(?:{'|'.join(re.escape(word) for word in words)})\b", re.IGNORECASE), token)
+        for token, entry in entries.items()
+        if (words := entry.get("words"))
+    ]
+
+
+def _named(patterns: Iterable[tuple[re.Pattern[str], str]], text: str) -> str | None:
+    return next((token for pattern, token in patterns if pattern.search(text)), None)
