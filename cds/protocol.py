@@ -1,0 +1,238 @@
+"""Protocols: one source document's numbers each, with inheritance. The loader refuses what it does not know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, ValidationError
+
+from cds import protocol_areas as areas
+from cds.parameters import Parameter, Strict
+from cds.strict_yaml import KnowledgeError, load
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+DEFAULT_PROTOCOL = "fda-label"
+PROTOCOL_IDS = ("fda-label", "ema-smpc", "review-2020", "mskcc", "revallo", "weill-cornell")
+_COMMON = "common"
+_AREAS = (
+    "dosing",
+    "renal",
+    "heme",
+    "freshness",
+    "liver",
+    "reactions",
+    "supply",
+    "reproduction",
+    "eligibility",
+)
+_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+\.[a-z0-9_]+)\}")
+
+
+class Source(Strict):
+    """A source document; ``checked`` says how far it was read while the protocol was written."""
+
+    title: str
+    checked: str
+    url: str | None = None
+
+
+class Review(Strict):
+    """Who wrote and checked a protocol file, and when it is due again."""
+
+    author: str
+    checked_by: str
+    date: str
+    next_review: str
+    changes: tuple[str, ...] = Field(min_length=1)
+
+
+class Protocol(Strict):
+    """All resolved parameters of one protocol."""
+
+    id: str
+    title: str
+    version: str
+    revision: int
+    fallback: str | None = None
+    sources: tuple[str, ...] = Field(min_length=1)
+    setting: str
+    programme: str
+    trials: tuple[str, ...] = ()
+    review: Review
+    documents: Mapping[str, Source]
+    dosing: areas.Dosing
+    renal: areas.Renal
+    heme: areas.Heme
+    freshness: areas.Freshness
+    liver: areas.Liver
+    reactions: areas.Reactions
+    supply: areas.Supply
+    reproduction: areas.Reproduction
+    eligibility: areas.Eligibility
+
+    @property
+    def full_version(self) -> str:
+        """The source's version and our revision: ``2023-03-24+1``."""
+        return f"{self.version}+{self.revision}"
+
+    @property
+    def document(self) -> Source:
+        """The protocol's leading source document."""
+        return self.documents[self.sources[0]]
+
+    def parameter(self, path: str) -> Parameter | None:
+        """A parameter by ``area.name``; None when this protocol has no such rule."""
+        area, name = path.split(".")
+        value = getattr(getattr(self, area), name)
+        assert value is None or isinstance(value, Parameter)
+        return value
+
+    def parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their paths, in the order of the areas."""
+        for area in _AREAS:
+            section = getattr(self, area)
+            for name in type(section).model_fields:
+                value = getattr(section, name)
+                if value is not None:
+                    yield f"{area}.{name}", value
+
+    def fill(self, text: str) -> str:
+        """Put parameters into ``{area.name}`` placeholders; a parameter the protocol does not have reads as such."""
+        return _PLACEHOLDER.sub(lambda match: self._in_words(match[1]), text)
+
+    def _in_words(self, path: str) -> str:
+        parameter = self.parameter(path)
+        return "(not in this protocol)" if parameter is None else parameter.in_words
+
+
+@cache
+def load_protocols() -> Mapping[str, Protocol]:
+    """Read ``protocols/``; ``KnowledgeError`` lists all that is wrong, with file and path."""
+    return read_protocols(files("cds") / "protocols")
+
+
+def read_protocols(folder: Traversable) -> dict[str, Protocol]:
+    """The protocols of a folder laid out as ``common.yaml`` and ``<id>/protocol.yaml``."""
+    problems = [f"protocols/{name}: is not a file this version knows" for name in _stray_files(folder)]
+    raw = {name: load(folder / name / "protocol.yaml", problems) for name in PROTOCOL_IDS}
+    raw[_COMMON] = load(folder / "common.yaml", problems)
+    if problems:
+        raise KnowledgeError(problems)
+    problems += [f"protocols/{name}: {what}" for name, file in raw.items() for what in _file_problems(name, file, raw)]
+    protocols = {}
+    if not problems:
+        for name in PROTOCOL_IDS:
+            try:
+                protocols[name] = Protocol.model_validate(_resolve(name, raw))
+            except ValidationError as error:
+                problems += [
+                    f"protocols/{name}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
+                ]
+    problems += [
+        f"protocols/{name}: {what}" for name, protocol in protocols.items() for what in _contradictions(protocol)
+    ]
+    if problems:
+        raise KnowledgeError(sorted(set(problems)))
+    return protocols
+
+
+def _stray_files(folder: Traversable) -> list[str]:
+    known = {"common.yaml", "__init__.py", "__pycache__", *PROTOCOL_IDS}
+    stray = [item.name for item in folder.iterdir() if item.name not in known]
+    for name in PROTOCOL_IDS:
+        if (folder / name).is_dir():
+            allowed = {"protocol.yaml", "cases.yaml"}
+            stray += [f"{name}/{item.name}" for item in (folder / name).iterdir() if item.name not in allowed]
+    return sorted(stray)
+
+
+def _file_problems(name: str, file: Mapping[str, Any], raw: Mapping[str, Any]) -> list[str]:
+    """What can be said of one file before it is merged with the others."""
+    problems = []
+    if name != _COMMON and file.get("id") != name:
+        problems.append(f"id: is '{file.get('id')}', expected the folder's name")
+    fallback = file.get("fallback")
+    if fallback is not None and (fallback not in PROTOCOL_IDS or "fallback" in raw.get(fallback, {})):
+        problems.append(f"fallback: '{fallback}' is not a protocol that stands by itself")
+    for area in set(file) & set(_AREAS):
+        for parameter, entry in file[area].items():
+            problems += [f"{area}.{parameter}: {what}" for what in _entry_problems(entry, raw[_COMMON])]
+    return problems
+
+
+def _entry_problems(entry: object, common: Mapping[str, Any]) -> list[str]:
+    if not isinstance(entry, dict):
+        return ["expected a mapping with the value, its unit and its source"]
+    set_by_loader = {"origin", "inherited_from"} & set(entry)
+    unknown = [cite for cite in entry.get("cite", []) if str(cite).partition(" ")[0] not in common.get("sources", {})]
+    placeless = [cite for cite in entry.get("cite", []) if not str(cite).partition(" ")[2]]
+    return [
+        *(f"'{key}' is not a key of a parameter" for key in sorted(set_by_loader)),
+        *(f"cites '{cite}', a source that common.yaml does not list" for cite in unknown),
+        *(f"cites '{cite}' without a place in it" for cite in placeless),
+    ]
+
+
+def _resolve(name: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """One protocol's own parameters over its fallback's over the common ones."""
+    own = raw[name]
+    chain = [name, *([own["fallback"]] if "fallback" in own else []), _COMMON]
+    resolved = {key: value for key, value in own.items() if key not in _AREAS}
+    resolved["documents"] = raw[_COMMON]["sources"]
+    unknown_areas = set(raw[_COMMON]) - {"sources", *_AREAS}
+    resolved.update({area: raw[_COMMON][area] for area in unknown_areas})
+    for area in _AREAS:
+        section: dict[str, Any] = {}
+        for origin in reversed(chain):
+            for parameter, entry in raw[origin].get(area, {}).items():
+                section[parameter] = entry | {"origin": origin}
+        for parameter, entry in section.items():
+            section[parameter] = entry | {"inherited_from": _inherited_from(entry, chain, raw)}
+        resolved[area] = section
+    return resolved
+
+
+def _inherited_from(entry: Mapping[str, Any], chain: list[str], raw: Mapping[str, Any]) -> str | None:
+    """The protocol a value was taken from; a common value that cites one's own source is one's own."""
+    if entry["origin"] != _COMMON:
+        return None if entry["origin"] == chain[0] else str(entry["origin"])
+    cited = {str(cite).partition(" ")[0] for cite in entry.get("cite", [])}
+    for protocol in chain[:-1]:
+        if cited & set(raw[protocol]["sources"]):
+            return None if protocol == chain[0] else protocol
+    return None
+
+
+def _contradictions(protocol: Protocol) -> list[str]:
+    """Cross-checks between parameters."""
+    dosing, problems = protocol.dosing, []
+    rungs = dosing.ladder.value
+    single = dosing.escalation.value == "single step"
+    steps = (dosing.escalation_from, dosing.escalation_to) if single else ()
+    problems += [
+        f"dosing: {level.value} is not a rung of dosing.ladder"
+        for level in (dosing.start_level, *steps)
+        if level is not None and level.value not in rungs
+    ]
+    problems += [
+        f"dosing.ladder: {rung} is above dosing.maximum_daily_dose"
+        for rung in rungs
+        if dosing.maximum_daily_dose.holds(rung.dose_mg)
+    ]
+    if dosing.escalation.value not in {"none", "single step", "step by step"}:
+        problems.append(f"dosing.escalation: '{dosing.escalation.value}' is none of: none, single step, step by step")
+    if single and None in (*steps, dosing.escalation_cycles):
+        problems.append("dosing.escalation: a single step needs escalation_from, escalation_to and escalation_cycles")
+    if dosing.escalation.value == "step by step" and dosing.escalation_months is None:
+        problems.append("dosing.escalation: step by step needs escalation_months")
+    if protocol.reproduction.family.value not in {"US", "EU"}:
+        problems.append("reproduction.family: expected US or EU")
+    if protocol.eligibility.transplant.value not in {"autologous", "allogeneic", "any"}:
+        problems.append("eligibility.transplant: expected autologous, allogeneic or any")
+    return problems
