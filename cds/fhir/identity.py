@@ -1,0 +1,80 @@
+"""Whose resource it is, and which Medication a reference means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cds.fhir.primitives import Json, UnreadableError, mapping, text
+from cds.snapshot import Fault
+
+
+@dataclass(frozen=True)
+class Found:
+    """A resource of the request and the ``fullUrl`` it came with."""
+
+    resource: Json
+    full_url: str = ""
+
+
+class PatientIdentity:
+    """Recognises references to one patient: relative, absolute on the same server, versioned, or ``urn:uuid:``."""
+
+    def __init__(self, patient_id: str, found: Iterable[Found], fhir_server: str | None) -> None:
+        self._id = patient_id
+        mine = [item.full_url for item in found if self._is_patient(item.resource) and item.full_url]
+        self._urls = set(mine)
+        bases = [url.rsplit("/Patient/", 1)[0] for url in mine if "/Patient/" in url]
+        self._bases = {_base(base) for base in (*bases, *([fhir_server] if fhir_server else []))}
+
+    def check(self, reference: object, element: str) -> None:
+        """Raise unless the reference means this patient."""
+        target = text(mapping(reference).get("reference"))
+        if not target:
+            raise UnreadableError(f"{element} names no patient", Fault.FOREIGN)
+        if not self._means_patient(target):
+            raise UnreadableError(f"{element} is another patient", Fault.FOREIGN)
+
+    def is_patient(self, resource: Json) -> bool:
+        """Whether a Patient resource is this patient's."""
+        return self._is_patient(resource)
+
+    def _is_patient(self, resource: Json) -> bool:
+        return resource.get("resourceType") == "Patient" and resource.get("id") == self._id
+
+    def _means_patient(self, target: str) -> bool:
+        if target in self._urls or target == f"urn:uuid:{self._id}":
+            return True
+        head, _, tail = target.split("/_history/", 1)[0].rpartition("Patient/")
+        if tail != self._id:
+            return False
+        # An absolute reference must lie on the server the request speaks of: ids are unique per server only.
+        return not head or not self._bases or _base(head) in self._bases
+
+
+def _base(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.netloc.casefold()}{parts.path.rstrip('/')}"
+
+
+class Medications:
+    """Medication resources by every name a reference may use."""
+
+    def __init__(self, found: Iterable[Found]) -> None:
+        self._by_name: dict[str, Json] = {}
+        for item in found:
+            if item.resource.get("resourceType") == "Medication":
+                identifier = text(item.resource.get("id"))
+                for name in (item.full_url, f"Medication/{identifier}" if identifier else "", f"urn:uuid:{identifier}"):
+                    if name:
+                        self._by_name.setdefault(name, item.resource)
+
+    def resolve(self, reference: str, holder: Json) -> Json | None:
+        """The Medication a reference means: contained in its holder, or anywhere in the request."""
+        if reference.startswith("#"):
+            contained = holder.get("contained")
+            listed = contained if isinstance(contained, list) else []
+            return next((item for item in listed if mapping(item).get("id") == reference[1:]), None)
+        plain = reference.split("/_history/", 1)[0]
+        return self._by_name.get(plain) or self._by_name.get("/".join(plain.rsplit("/", 2)[-2:]))

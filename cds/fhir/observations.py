@@ -1,0 +1,206 @@
+"""Observations to results; what looks like one of ours and cannot be used is named."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from cds.fhir.identity import PatientIdentity
+from cds.fhir.primitives import (
+    Json,
+    UnreadableError,
+    codings,
+    items,
+    mapping,
+    moment,
+    reference_of,
+    shown,
+    text,
+    words_of,
+)
+from cds.fhir.quantities import read_value
+from cds.snapshot import Fault, Measurement, Moment, Result, Unread
+from cds.terminology import ObservationKind, Terminology
+
+_FINAL = {"final", "amended", "corrected"}
+_PRELIMINARY = "preliminary"
+_WHOLE = Decimal(100)
+
+
+@dataclass
+class ObservationsRead:
+    """Results by token, oldest first, and what could not be used."""
+
+    results: dict[str, tuple[Result, ...]] = field(default_factory=dict)
+    unread: list[Unread] = field(default_factory=list)
+
+
+def read_observations(
+    resources: Iterable[Json], patient: PatientIdentity, terminology: Terminology, now: datetime
+) -> ObservationsRead:
+    """All Observations of the patient that measure something the rules know."""
+    read = ObservationsRead()
+    by_token: dict[str, list[tuple[Result, str]]] = defaultdict(list)
+    for resource in resources:
+        specimen = text(mapping(resource.get("specimen")).get("reference"))
+        for element, kind in _measuring(resource, terminology, read.unread):
+            try:
+                result = _result(resource, element, kind, patient, terminology, now)
+            except UnreadableError as error:
+                read.unread.append(_unread(resource, error, kind.token, now))
+                continue
+            if result.future:
+                why = f"{kind.name} is dated {result.day}, after now; it counts only against the patient"
+                read.unread.append(Unread(result.reference, why, Fault.FUTURE, kind.token, result.day))
+            by_token[kind.token].append((result, specimen))
+    derived = list(_derived_neutrophils(by_token))
+    measured = {result.effective for result, _ in by_token["anc"]}
+    by_token["anc"] += [(result, "") for result in derived if result.effective not in measured]
+    read.results = {
+        token: tuple(sorted((result for result, _ in found), key=_by_time))
+        for token, found in by_token.items()
+        if found
+    }
+    return read
+
+
+def _measuring(
+    resource: Json, terminology: Terminology, unread: list[Unread]
+) -> Iterator[tuple[Json, ObservationKind]]:
+    """The Observation itself and its components, as far as their codes are known."""
+    for element in (resource, *items(resource.get("component"))):
+        found = codings(element.get("code"), terminology)
+        kind = terminology.observation(found)
+        if kind is not None:
+            if kind.token not in terminology.panels:
+                yield element, kind
+            continue
+        hint = terminology.observation_hinted_by(found, words_of(element.get("code")))
+        if hint is not None and any(key.startswith("value") for key in element):
+            why = f"looks like {hint.name} ({shown(words_of(element.get('code')) or found[0].code)}) but its code is not known"
+            unread.append(Unread(reference_of(resource), why, Fault.OTHER, hint.token))
+
+
+def _result(
+    resource: Json,
+    element: Json,
+    kind: ObservationKind,
+    patient: PatientIdentity,
+    terminology: Terminology,
+    now: datetime,
+) -> Result:
+    patient.check(resource.get("subject"), "subject")
+    status = text(resource.get("status"))
+    if status not in _FINAL and status != _PRELIMINARY:
+        raise UnreadableError(f"{kind.name} has status {shown(status or None)}", Fault.STATUS)
+    effective = _effective(resource, now)
+    value = read_value(element, kind, terminology)
+    later = effective.instant > now.astimezone(UTC) if effective.instant is not None else effective.day > now.date()
+    return Result(
+        kind.token,
+        value.measurement,
+        value.answer,
+        value.unit,
+        effective,
+        reference_of(resource),
+        preliminary=status == _PRELIMINARY,
+        future=later,
+        upper_limit=value.upper_limit,
+    )
+
+
+def _effective(resource: Json, now: datetime) -> Moment:
+    """When it was measured: the time point, else the end of the period, else when it was issued."""
+    zone = now.tzinfo
+    assert zone is not None
+    for name in ("effectiveDateTime", "effectiveInstant"):
+        if name in resource:
+            return moment(resource[name], name, zone)
+    period = mapping(resource.get("effectivePeriod"))
+    if "end" in period:
+        return moment(period["end"], "effectivePeriod.end", zone)
+    events = mapping(resource.get("effectiveTiming")).get("event")
+    if isinstance(events, list) and events:
+        return moment(events[-1], "effectiveTiming.event", zone)
+    if "issued" in resource:
+        return moment(resource["issued"], "issued", zone)
+    if "start" in period:
+        return moment(period["start"], "effectivePeriod.start", zone)
+    raise UnreadableError("it is not dated")
+
+
+def _unread(resource: Json, error: UnreadableError, token: str, now: datetime) -> Unread:
+    try:
+        day = _effective(resource, now).day
+    except UnreadableError:
+        day = None
+    return Unread(reference_of(resource), error.why, error.fault, token, day)
+
+
+def _by_time(result: Result) -> tuple[object, ...]:
+    instant = result.effective.instant or datetime.min.replace(tzinfo=UTC)
+    return (result.day, instant, result.reference)
+
+
+def _derived_neutrophils(found: dict[str, list[tuple[Result, str]]]) -> Iterator[Result]:
+    """Neutrophils where a laboratory reports only parts: counts of forms, or percentages of the leukocytes.
+
+    Segmented forms without bands are a lower bound of the count, so they come with the comparator ``>=``.
+    """
+    for segmented, specimen in found.get("neutrophils-segmented", []):
+        band = _same_specimen(found.get("neutrophils-band", []), segmented, specimen)
+        yield _sum_of([segmented] if band is None else [segmented, band], complete=band is not None)
+    for percent, specimen in found.get("neutrophils-percent", []):
+        yield from _of_leukocytes(found, [percent], specimen, complete=True)
+    for percent, specimen in found.get("neutrophils-segmented-percent", []):
+        band = _same_specimen(found.get("neutrophils-band-percent", []), percent, specimen)
+        yield from _of_leukocytes(
+            found, [percent] if band is None else [percent, band], specimen, complete=band is not None
+        )
+
+
+def _of_leukocytes(
+    found: dict[str, list[tuple[Result, str]]], percents: list[Result], specimen: str, *, complete: bool
+) -> Iterator[Result]:
+    leukocytes = _same_specimen(found.get("wbc-corrected", []), percents[0], specimen) or _same_specimen(
+        found.get("wbc", []), percents[0], specimen
+    )
+    if leukocytes is None:
+        return
+    share = _sum_of(percents, complete=complete)
+    assert share.measurement is not None
+    if leukocytes.measurement is None or leukocytes.measurement.comparator or share.measurement.comparator == "<":
+        return
+    count = leukocytes.measurement.value * share.measurement.value / _WHOLE
+    yield replace(
+        share,
+        measurement=Measurement(count, share.measurement.comparator),
+        unit=leukocytes.unit,
+        preliminary=share.preliminary or leukocytes.preliminary,
+        note="derived from leukocytes",
+    )
+
+
+def _sum_of(parts: list[Result], *, complete: bool) -> Result:
+    first = parts[0]
+    total = sum((part.value for part in parts), Decimal(0))
+    return replace(
+        first,
+        token="anc",
+        measurement=Measurement(total, None if complete else ">="),
+        preliminary=any(part.preliminary for part in parts),
+        upper_limit=None,
+        note="sum of segmented and band forms" if complete else "segmented forms only",
+    )
+
+
+def _same_specimen(candidates: list[tuple[Result, str]], result: Result, specimen: str) -> Result | None:
+    """A result of the same specimen, or of the same time."""
+    for candidate, its_specimen in candidates:
+        same = specimen == its_specimen if specimen and its_specimen else candidate.effective == result.effective
+        if same and candidate.measurement is not None and candidate.measurement.comparator is None:
+            return candidate
+    return None

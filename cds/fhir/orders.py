@@ -1,0 +1,207 @@
+"""MedicationRequest and MedicationDispense, in the shapes of R4, R4B and R5."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from decimal import Decimal
+from typing import Any
+
+from cds.fhir.dosage import read_dosing
+from cds.fhir.identity import Medications
+from cds.fhir.primitives import (
+    Json,
+    UnreadableError,
+    codings,
+    day,
+    items,
+    mapping,
+    number,
+    reference_of,
+    text,
+    whole_number,
+    words_of,
+)
+from cds.fhir.timing import duration_days
+from cds.level import CYCLE_DAYS, Schedule
+from cds.snapshot import Dosing, Drug, MedicationOrder
+from cds.terminology import Terminology
+
+_STRENGTH_IN_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*mg\b", re.IGNORECASE)
+_TOPICAL_WORDS = re.compile(
+    r"ophthalm|eye|otic|\bear\b|topical|cutaneous|nasal|intravitreal|inhal|cream|ointment", re.IGNORECASE
+)
+_STOPPED = {"stopped", "on-hold"}
+
+
+@dataclass(frozen=True)
+class DrugRead:
+    """The drug of an order: None when it is none the rules know; ``unresolved`` a Medication that could not be had."""
+
+    drug: Drug | None
+    unresolved: str = ""
+    words: str = ""
+
+
+def read_drug(order: Json, medications: Medications, terminology: Terminology) -> DrugRead:
+    """Identity by the most specific coding; by text only as a possibility; strength also from the Medication."""
+    medication = mapping(order.get("medication"))
+    concept: Any = order.get("medicationCodeableConcept") or medication.get("concept")
+    reference = mapping(order.get("medicationReference") or medication.get("reference"))
+    resource: Json = {}
+    unresolved = ""
+    target = text(reference.get("reference"))
+    if not concept and target:
+        resolved = medications.resolve(target, order)
+        resource = mapping(resolved)
+        concept = resource.get("code")
+        unresolved = target if resolved is None else ""
+    words = "; ".join(part for part in (words_of(concept), text(reference.get("display"))) if part)
+    coded = terminology.drug(codings(concept, terminology)) or _by_ingredient(resource, terminology)
+    if coded is not None:
+        strength = coded.strength_mg or _ingredient_strength(resource) or _strength_in(words)
+        return DrugRead(Drug(coded.token, coded.name, coded.drug_class, coded=True, strength_mg=strength), words=words)
+    named = terminology.drug_named_in(words) if words else None
+    if named is None:
+        return DrugRead(None, unresolved, words)
+    return DrugRead(
+        Drug(named.token, words, named.drug_class, coded=False, strength_mg=_strength_in(words)), unresolved, words
+    )
+
+
+def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) -> MedicationOrder:
+    """A MedicationRequest of a known drug. Elements that cannot be read leave the dose unknown, with the reason."""
+    status = text(order.get("status"))
+    lines = items(order.get("dosageInstruction"))
+    problems: tuple[str, ...] = ()
+    if items(order.get("modifierExtension")):
+        url = text(items(order["modifierExtension"])[0].get("url"))
+        problems = (f"modifierExtension {url or 'without url'} changes its meaning and is not known",)
+    dispense = mapping(order.get("dispenseRequest"))
+    supply, quantity, refills = None, None, None
+    try:
+        supply = duration_days(dispense.get("expectedSupplyDuration"))
+        quantity = _pieces(dispense.get("quantity"), drug.strength_mg)
+        if "numberOfRepeatsAllowed" in dispense:
+            refills = whole_number(dispense["numberOfRepeatsAllowed"], "dispenseRequest.numberOfRepeatsAllowed")
+    except UnreadableError as error:
+        problems = (*problems, error.why)
+    read = read_dosing(lines, drug.strength_mg, terminology, zone, stopped=status in _STOPPED)
+    dosing = _with_quantity_schedule(read.dosing, status, drug, supply, quantity)
+    if problems:
+        dosing = Dosing(dose_stated=dosing.dose_stated, instructions=dosing.instructions, problems=problems)
+    validity = mapping(dispense.get("validityPeriod"))
+    effective = mapping(order.get("effectiveDosePeriod"))
+    authored = day(order.get("authoredOn"), zone)
+    bounds_start = read.start or day(effective.get("start"), zone) or day(validity.get("start"), zone)
+    changed = day(order.get("statusChanged"), zone) if status in _STOPPED else None
+    return MedicationOrder(
+        reference=reference_of(order),
+        drug=drug,
+        status=status,
+        dosing=dosing,
+        intent=text(order.get("intent")),
+        start=bounds_start or authored,
+        bounds_start=bounds_start,
+        end=read.end or day(effective.get("end"), zone) or changed,
+        days_supply=supply,
+        quantity=quantity,
+        refills=refills,
+        authored=authored,
+        validity_end=day(validity.get("end"), zone),
+        prior=text(mapping(order.get("priorPrescription")).get("reference")) or None,
+        topical=_is_topical(order, lines),
+    )
+
+
+def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tzinfo) -> MedicationOrder:
+    """A MedicationDispense as an order of its own: it starts when it was handed over."""
+    lines = items(dispense.get("dosageInstruction"))
+    read = read_dosing(lines, drug.strength_mg, terminology, zone, stopped=False)
+    days = mapping(dispense.get("daysSupply"))
+    handed = day(dispense.get("whenHandedOver"), zone) or day(dispense.get("whenPrepared"), zone)
+    return MedicationOrder(
+        reference=reference_of(dispense),
+        drug=drug,
+        status=text(dispense.get("status")),
+        dosing=read.dosing,
+        start=handed or read.start,
+        bounds_start=read.start,
+        end=read.end,
+        days_supply=duration_days({"unit": "d", **days}) if days else None,
+        quantity=_pieces(dispense.get("quantity"), drug.strength_mg),
+        authored=handed,
+    )
+
+
+def _with_quantity_schedule(
+    dosing: Dosing, status: str, drug: Drug, supply: int | None, quantity: Decimal | None
+) -> Dosing:
+    """On a stopped order the bound hides the schedule; the number of capsules may still tell it."""
+    if (
+        status not in _STOPPED
+        or dosing.schedule is not None
+        or None in (quantity, supply, drug.strength_mg, dosing.daily_mg)
+    ):
+        return dosing
+    assert quantity is not None
+    assert drug.strength_mg is not None
+    assert dosing.daily_mg is not None
+    days = quantity * drug.strength_mg / dosing.daily_mg
+    for schedule in (Schedule.CONTINUOUS, Schedule.THREE_WEEKS):
+        if days * CYCLE_DAYS == (supply or 0) * schedule.dosing_days:
+            return replace(dosing, schedule=schedule)
+    return dosing
+
+
+def _by_ingredient(medication: Json, terminology: Terminology) -> Any:
+    """The drug of a Medication with one ingredient, R4 ``itemCodeableConcept`` or R5 ``item.concept``."""
+    ingredients = items(medication.get("ingredient"))
+    if len(ingredients) != 1:
+        return None
+    concept = ingredients[0].get("itemCodeableConcept") or mapping(ingredients[0].get("item")).get("concept")
+    return terminology.drug(codings(concept, terminology))
+
+
+def _ingredient_strength(medication: Json) -> Decimal | None:
+    """Milligrams per capsule from ``Medication.ingredient.strength``."""
+    ingredients = items(medication.get("ingredient"))
+    if len(ingredients) != 1:
+        return None
+    strength = mapping(ingredients[0].get("strength") or ingredients[0].get("strengthRatio"))
+    numerator, denominator = mapping(strength.get("numerator")), mapping(strength.get("denominator"))
+    if (text(numerator.get("code")) or text(numerator.get("unit"))) != "mg":
+        return None
+    try:
+        amount = number(numerator.get("value"), "strength")
+        return amount / number(denominator.get("value", 1), "strength")
+    except (UnreadableError, ArithmeticError):
+        return None
+
+
+def _strength_in(words: str) -> Decimal | None:
+    strengths = {Decimal(match[1].replace(",", ".")) for match in _STRENGTH_IN_TEXT.finditer(words)}
+    return strengths.pop() if len(strengths) == 1 else None
+
+
+def _pieces(raw: object, strength_mg: Decimal | None) -> Decimal | None:
+    """A dispensed quantity in capsules."""
+    quantity = mapping(raw)
+    if "value" not in quantity:
+        return None
+    value = number(quantity["value"], "quantity")
+    unit = text(quantity.get("code")) or text(quantity.get("unit"))
+    if unit.casefold() == "mg":
+        return None if strength_mg is None else value / strength_mg
+    return value
+
+
+def _is_topical(order: Json, lines: list[Json]) -> bool:
+    routes = " ".join(words_of(line.get("route")) for line in lines)
+    return bool(_TOPICAL_WORDS.search(f"{routes} {words_of(order.get('medicationCodeableConcept'))}"))
+
+
+def does_not_count(order: Json) -> bool:
+    """An order not to perform, or an error of entry."""
+    return order.get("doNotPerform") is True or text(order.get("status")) == "entered-in-error"

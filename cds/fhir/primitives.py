@@ -1,0 +1,142 @@
+"""FHIR's primitive and general-purpose types, read tolerantly: whatever cannot be read says why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from cds.snapshot import Fault, Moment
+from cds.terminology import Coding, Terminology
+
+Json = Mapping[str, Any]
+
+_MAX_EXPONENT = 30
+_NUMBER_TEXT = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PARTIAL_DATE = re.compile(r"\d{4}(?:-\d{2})?")
+
+
+class UnreadableError(Exception):
+    """An element that is used and cannot be read; the message says why, in words for an integrator."""
+
+    def __init__(self, why: str, fault: Fault = Fault.OTHER) -> None:
+        super().__init__(why)
+        self.why = why
+        self.fault = fault
+
+
+def number(raw: object, name: str) -> Decimal:
+    """An exact decimal; NaN, infinity and absurd exponents are unreadable."""
+    if isinstance(raw, str) and _NUMBER_TEXT.fullmatch(raw.strip()):
+        value = Decimal(raw.strip())
+    elif isinstance(raw, bool) or not isinstance(raw, int | float | Decimal):
+        raise UnreadableError(f"{name} is {shown(raw)}, expected a number")
+    else:
+        try:
+            # A float comes from a caller that parsed JSON without decimals: its shortest text is what was written.
+            value = raw if isinstance(raw, Decimal) else Decimal(repr(raw))
+        except (InvalidOperation, ValueError):
+            raise UnreadableError(f"{name} is not a readable number") from None
+    if not value.is_finite() or (value and abs(value.adjusted()) > _MAX_EXPONENT):
+        raise UnreadableError(f"{name} is not a usable number")
+    return value
+
+
+def whole_number(raw: object, name: str) -> int:
+    """A number without a fraction."""
+    value = number(raw, name)
+    if value != value.to_integral_value():
+        raise UnreadableError(f"{name} is {value}, expected a whole number")
+    return int(value)
+
+
+def moment(raw: object, name: str, zone: tzinfo) -> Moment:
+    """A date or an instant, as a calendar date in the organisation's zone."""
+    if not isinstance(raw, str):
+        raise UnreadableError(f"{name} is {shown(raw)}, expected a date")
+    text = raw.strip()
+    if _PARTIAL_DATE.fullmatch(text):
+        raise UnreadableError(f"{name} '{text}' does not name a day")
+    try:
+        if _DAY.fullmatch(text):
+            return Moment(date.fromisoformat(text))
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=zone)
+        return Moment(instant.astimezone(zone).date(), instant.astimezone(UTC))
+    except (ValueError, OverflowError):
+        raise UnreadableError(f"{name} {shown(raw)} is not a date") from None
+
+
+def day(raw: object, zone: tzinfo) -> date | None:
+    """A calendar date; the first day of a month or year that is given without a day; None when it cannot be read."""
+    if isinstance(raw, str) and _PARTIAL_DATE.fullmatch(raw.strip()):
+        year, _, month = raw.strip().partition("-")
+        try:
+            return date(int(year), int(month or 1), 1)
+        except ValueError:
+            return None
+    try:
+        return moment(raw, "date", zone).day
+    except UnreadableError:
+        return None
+
+
+def mapping(raw: object) -> Json:
+    """An object, or an empty one where something else stands."""
+    return raw if isinstance(raw, Mapping) else {}
+
+
+def items(raw: object) -> list[Json]:
+    """The objects of a list; senders also put a single object where a list belongs."""
+    if isinstance(raw, Mapping):
+        return [raw]
+    return [item for item in raw if isinstance(item, Mapping)] if isinstance(raw, list) else []
+
+
+def text(raw: object) -> str:
+    """A string, or an empty one."""
+    return raw.strip() if isinstance(raw, str) else ""
+
+
+def codings(concept: object, terminology: Terminology) -> list[Coding]:
+    """All codings of a CodeableConcept."""
+    found = (terminology.coding(item) for item in items(mapping(concept).get("coding")))
+    return [coding for coding in found if coding is not None]
+
+
+def words_of(concept: object) -> str:
+    """All text of a CodeableConcept: its text and the displays of its codings."""
+    texts = [text(mapping(concept).get("text"))]
+    texts += [text(item.get("display")) for item in items(mapping(concept).get("coding"))]
+    return "; ".join(dict.fromkeys(part for part in texts if part))
+
+
+def first_code(concept: object) -> str:
+    """Code of the first coding that has one; for small fixed FHIR value sets such as statuses."""
+    return next(
+        (text(item.get("code")) for item in items(mapping(concept).get("coding")) if text(item.get("code"))), ""
+    )
+
+
+def extensions(element: Json, url: str) -> Iterator[Json]:
+    """Extensions of one URL on an element."""
+    return (extension for extension in items(element.get("extension")) if extension.get("url") == url)
+
+
+def reference_of(resource: Json) -> str:
+    """``Type/id``; ``Type without id`` where there is none."""
+    kind, identifier = text(resource.get("resourceType")) or "Resource", text(resource.get("id"))
+    return f"{kind}/{identifier}" if identifier else f"{kind} without id"
+
+
+def shown(raw: object) -> str:
+    """A foreign value as an error message may show it: short, and of one line."""
+    if raw is None:
+        return "missing"
+    words = " ".join(str(raw).split()) if isinstance(raw, str | int | float | Decimal) else type(raw).__name__
+    limit = 40
+    return f"'{words[:limit]}…'" if len(words) > limit else f"'{words}'"

@@ -1,0 +1,137 @@
+"""The value of an Observation: a measurement in the canonical unit, or a coded answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cds.fhir.primitives import Json, UnreadableError, codings, items, mapping, number, shown, text, words_of
+from cds.level import plain
+from cds.snapshot import Fault, Measurement
+from cds.terminology import ObservationKind, Terminology
+from cds.units import UnitTable
+
+_COMPARATORS = {"<", "<=", ">=", ">"}
+_NUMBER_AND_UNIT = re.compile(r"\s*([<>]=?)?\s*([+-]?\d{1,12}(?:[.,]\d{1,12})?)\s*(\D.*)?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Value:
+    """What was measured: a number in ``unit``, or the token of an answer."""
+
+    measurement: Measurement | None
+    answer: str | None
+    unit: str
+    upper_limit: Decimal | None = None
+
+
+def read_value(element: Json, kind: ObservationKind, terminology: Terminology) -> Value:
+    """Value of an Observation or of one component."""
+    if "dataAbsentReason" in element and not any(key.startswith("value") for key in element):
+        raise UnreadableError(
+            f"{kind.name} has no value: {words_of(element['dataAbsentReason']) or 'reason not given'}"
+        )
+    answer = _answer(element, terminology)
+    if answer is not None:
+        return Value(None, answer, "")
+    if kind.units is None:
+        return _answer_only(element, kind)
+    quantity = _quantity(element, kind)
+    measurement, convert = _measure(quantity, kind, kind.units, terminology)
+    return Value(measurement, None, kind.units.canonical, _upper_limit(element, kind.units, convert))
+
+
+def _answer(element: Json, terminology: Terminology) -> str | None:
+    concept = mapping(element.get("valueCodeableConcept"))
+    if concept:
+        return terminology.answer(codings(concept, terminology), text(concept.get("text")) or words_of(concept))
+    if isinstance(element.get("valueBoolean"), bool):
+        return "positive" if element["valueBoolean"] else "negative"
+    value = text(element.get("valueString"))
+    return terminology.answer((), value) if value else None
+
+
+def _answer_only(element: Json, kind: ObservationKind) -> Value:
+    """A kind without units: a date, or words that no answer is known for."""
+    value_date = text(element.get("valueDateTime"))
+    if value_date:
+        return Value(None, value_date, "")
+    raw = words_of(element.get("valueCodeableConcept")) or text(element.get("valueString"))
+    raise UnreadableError(f"{kind.name} {shown(raw or None)} is not an answer that is known")
+
+
+def _quantity(element: Json, kind: ObservationKind) -> Json:
+    if "valueQuantity" in element:
+        return mapping(element["valueQuantity"])
+    if "valueInteger" in element:
+        return {"value": element["valueInteger"]}
+    words = text(element.get("valueString")) or words_of(element.get("valueCodeableConcept"))
+    match = _NUMBER_AND_UNIT.fullmatch(words) if words else None
+    if match is None:
+        raise UnreadableError(f"{kind.name} {shown(words or None)} is not a number")
+    return {"comparator": match[1], "value": Decimal(match[2].replace(",", ".")), "unit": (match[3] or "").strip()}
+
+
+def _measure(
+    quantity: Json, kind: ObservationKind, units: UnitTable, terminology: Terminology
+) -> tuple[Measurement, Callable[[Decimal], Decimal]]:
+    value = number(quantity.get("value"), f"{kind.name} value")
+    comparator = quantity.get("comparator")
+    if comparator is not None and comparator not in _COMPARATORS:
+        raise UnreadableError(f"{kind.name} comparator {shown(comparator)} is not known")
+    convert = _converter(quantity, kind, units, terminology, value)
+    converted = convert(value)
+    if not kind.is_plausible(converted):
+        limits = f"{_limit(kind.at_least)} to {_limit(kind.at_most)} {units.canonical}"
+        unit = text(quantity.get("unit")) or text(quantity.get("code"))
+        hint = (
+            " (was umol/L meant?)" if kind.token == "creatinine" and kind.at_most and converted > kind.at_most else ""
+        )
+        raise UnreadableError(
+            f"{kind.name} {plain(value)} {unit} is implausible, expected {limits}{hint}", Fault.IMPLAUSIBLE
+        )
+    return Measurement(converted, comparator), convert
+
+
+def _converter(
+    quantity: Json, kind: ObservationKind, units: UnitTable, terminology: Terminology, value: Decimal
+) -> Callable[[Decimal], Decimal]:
+    """The conversion by code (UCUM) and unit; where both are known they must agree."""
+    code = text(quantity.get("code")) if "unitsofmeasure" in text(quantity.get("system")) else ""
+    printed = text(quantity.get("unit")) or text(quantity.get("code"))
+    stated = code or printed
+    if not stated:
+        if units.unitless:
+            return lambda number_: number_
+        raise UnreadableError(f"{kind.name} {plain(value)} has no unit", Fault.UNIT)
+    convert = units.converter(stated)
+    if convert is None:
+        raise UnreadableError(f"unit {shown(stated)} is not known for {kind.name} {plain(value)}", Fault.UNIT)
+    other = units.converter(printed)
+    disagree = other is not None and other(Decimal(1)) != convert(Decimal(1))
+    if disagree or (other is None and terminology.unit_is_of_another_quantity(printed, units)):
+        raise UnreadableError(
+            f"{kind.name} {plain(value)}: unit {shown(printed)} and code {shown(code)} disagree", Fault.UNIT
+        )
+    return convert
+
+
+def _upper_limit(element: Json, units: UnitTable, convert: Callable[[Decimal], Decimal]) -> Decimal | None:
+    """Upper limit of normal as printed with this result; never assumed."""
+    for reference_range in items(element.get("referenceRange")):
+        high = mapping(reference_range.get("high"))
+        if "value" not in high:
+            continue
+        unit = text(high.get("code")) or text(high.get("unit"))
+        own = units.converter(unit) if unit else convert
+        try:
+            return None if own is None else own(number(high["value"], "referenceRange.high"))
+        except UnreadableError:
+            return None
+    return None
+
+
+def _limit(limit: Decimal | None) -> str:
+    return "any" if limit is None else plain(limit)

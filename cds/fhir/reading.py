@@ -1,0 +1,207 @@
+"""A request's resources become the snapshot of one patient and the draft orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from cds.fhir.identity import Found, Medications, PatientIdentity
+from cds.fhir.observations import read_observations
+from cds.fhir.orders import DrugRead, does_not_count, read_dispense, read_drug, read_order
+from cds.fhir.primitives import Json, UnreadableError, mapping, reference_of, text
+from cds.fhir.records import (
+    reaction_of,
+    read_adverse_event,
+    read_allergy,
+    read_condition,
+    read_patient,
+    read_procedure,
+)
+from cds.snapshot import (
+    Dosing,
+    DraftOrders,
+    Fault,
+    MedicationOrder,
+    PatientSnapshot,
+    Supply,
+    Unread,
+)
+from cds.terminology import Terminology
+
+_Fact = TypeVar("_Fact")
+_DISPENSED = {"completed", "in-progress"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a request is read: whose it is, the terminology, and now (whose zone is the organisation's)."""
+
+    patient: PatientIdentity
+    medications: Medications
+    terminology: Terminology
+    now: datetime
+
+
+def read_snapshot(
+    found: Sequence[Found], supply: Mapping[str, Supply], reading: Reading, unread: Sequence[Unread] = ()
+) -> PatientSnapshot:
+    """The snapshot of the patient from all resources supplied, each read once; a bad one costs only itself."""
+    by_type = _by_type(found)
+    problems = list(unread)
+    zone, terms = reading.now.tzinfo, reading.terminology
+    assert zone is not None
+    patients = [resource for resource in by_type.get("Patient", []) if reading.patient.is_patient(resource)]
+    problems += [
+        Unread(reference_of(resource), "is another patient", Fault.FOREIGN)
+        for resource in by_type.get("Patient", [])
+        if resource not in patients
+    ]
+    observations = read_observations(by_type.get("Observation", []), reading.patient, terms, reading.now)
+    orders = _read_history(by_type, reading, problems)
+
+    def each(kind: str, subject: str, read: Callable[[Json], _Fact | None]) -> list[_Fact]:
+        return _each(by_type.get(kind, []), subject, read, reading.patient, problems)
+
+    conditions = each("Condition", "subject", lambda resource: read_condition(resource, terms, zone))
+    procedures = [
+        fact
+        for kind in ("Procedure", "ServiceRequest")
+        for fact in each(kind, "subject", lambda resource: read_procedure(resource, terms, zone))
+    ]
+    mine = {order.reference for order in orders if order.drug.token == "lenalidomide"}
+    events = each("AdverseEvent", "subject", lambda resource: read_adverse_event(resource, terms, zone, mine))
+    from_conditions = (reaction_of(condition, terms.reaction_tokens) for condition in conditions)
+    return PatientSnapshot(
+        patient=read_patient(patients[0], zone) if patients else None,
+        results=observations.results,
+        orders=tuple(orders),
+        conditions=tuple(conditions),
+        procedures=tuple(procedures),
+        allergies=tuple(each("AllergyIntolerance", "patient", lambda resource: read_allergy(resource, terms))),
+        reactions=(*events, *(reaction for reaction in from_conditions if reaction is not None)),
+        unread=(*problems, *observations.unread),
+        supply=supply,
+    )
+
+
+def read_drafts(
+    found: Sequence[Found], selections: frozenset[str] | None, reading: Reading
+) -> tuple[DraftOrders, tuple[str, ...]]:
+    """The draft orders of drugs the rules know, and references of drafts whose Medication could not be had."""
+    orders: list[MedicationOrder] = []
+    unread: list[Unread] = []
+    unresolved: list[str] = []
+    zone = reading.now.tzinfo
+    assert zone is not None
+    for item in found:
+        if item.resource.get("resourceType") != "MedicationRequest" or does_not_count(item.resource):
+            continue
+        drug = read_drug(item.resource, reading.medications, reading.terminology)
+        if drug.unresolved:
+            unresolved.append(reference_of(item.resource))
+        if drug.drug is None:
+            continue
+        order = read_order(item.resource, drug.drug, reading.terminology, zone)
+        try:
+            reading.patient.check(item.resource.get("subject"), "subject")
+        except UnreadableError as error:
+            unread.append(Unread(order.reference, error.why, error.fault, drug.drug.token))
+            order = _of_nobody(order, error.why)
+        orders.append(order)
+    return DraftOrders(tuple(orders), selections, tuple(unread)), tuple(unresolved)
+
+
+def _of_nobody(order: MedicationOrder, why: str) -> MedicationOrder:
+    return MedicationOrder(
+        order.reference, order.drug, order.status, Dosing(dose_stated=True, problems=(f"its {why}",)), order.intent
+    )
+
+
+def _by_type(found: Iterable[Found]) -> dict[str, list[Json]]:
+    """Resources by type, each once: the same id again with the same content, or in an older version, is dropped."""
+    latest: dict[tuple[str, str], Json] = {}
+    kept: dict[str, list[Json]] = {}
+    for item in found:
+        kind, identifier = text(item.resource.get("resourceType")), text(item.resource.get("id"))
+        earlier = latest.get((kind, identifier)) if identifier else None
+        if earlier is not None:
+            if item.resource == earlier:
+                continue
+            if _version(item.resource) != _version(earlier):
+                newer = item.resource if _version(item.resource) > _version(earlier) else earlier
+                kept[kind][kept[kind].index(earlier)] = newer
+                latest[kind, identifier] = newer
+                continue
+        if identifier:
+            latest[kind, identifier] = item.resource
+        kept.setdefault(kind, []).append(item.resource)
+    return kept
+
+
+def _version(resource: Json) -> tuple[str, int]:
+    meta = mapping(resource.get("meta"))
+    version = text(meta.get("versionId"))
+    return text(meta.get("lastUpdated")), int(version) if version.isdecimal() and len(version) < len(
+        "1000000000"
+    ) else 0
+
+
+def _each(
+    resources: Iterable[Json],
+    subject: str,
+    read: Callable[[Json], _Fact | None],
+    patient: PatientIdentity,
+    problems: list[Unread],
+) -> list[_Fact]:
+    facts = []
+    for resource in resources:
+        try:
+            fact = read(resource)
+            if fact is None:
+                continue
+            patient.check(resource.get(subject), subject)
+        except UnreadableError as error:
+            problems.append(Unread(reference_of(resource), error.why, error.fault))
+            continue
+        facts.append(fact)
+    return facts
+
+
+def _read_history(by_type: Mapping[str, list[Json]], reading: Reading, problems: list[Unread]) -> list[MedicationOrder]:
+    """Orders and dispenses of the drugs the rules know; a dispense of an order that is there says nothing new."""
+    zone = reading.now.tzinfo
+    assert zone is not None
+    orders = []
+    for resource in by_type.get("MedicationRequest", []):
+        found = read_drug(resource, reading.medications, reading.terminology)
+        if not does_not_count(resource) and _is_ours(resource, found, reading, problems) and found.drug is not None:
+            orders.append(read_order(resource, found.drug, reading.terminology, zone))
+    known = {order.reference for order in orders}
+    for resource in by_type.get("MedicationDispense", []):
+        found = read_drug(resource, reading.medications, reading.terminology)
+        authorised = {text(mapping(item).get("reference")) for item in resource.get("authorizingPrescription") or []}
+        if authorised & known or text(resource.get("status")) not in _DISPENSED:
+            continue
+        if _is_ours(resource, found, reading, problems) and found.drug is not None:
+            try:
+                orders.append(read_dispense(resource, found.drug, reading.terminology, zone))
+            except UnreadableError as error:
+                problems.append(Unread(reference_of(resource), error.why, error.fault, found.drug.token))
+    return orders
+
+
+def _is_ours(resource: Json, found: DrugRead, reading: Reading, problems: list[Unread]) -> bool:
+    """Whether the order is of a known drug and of this patient; an order that may be one and is not told is named."""
+    if found.drug is None:
+        if found.unresolved and text(resource.get("status")) == "active":
+            problems.append(Unread(reference_of(resource), f"its medication {found.unresolved} was not supplied"))
+        return False
+    try:
+        reading.patient.check(resource.get("subject"), "subject")
+    except UnreadableError as error:
+        token = None if error.fault is Fault.FOREIGN else found.drug.token
+        problems.append(Unread(reference_of(resource), error.why, error.fault, token))
+        return False
+    return True

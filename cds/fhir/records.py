@@ -1,0 +1,229 @@
+"""Patient, conditions, procedures, allergies and adverse events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, tzinfo
+
+from cds.fhir.primitives import (
+    Json,
+    UnreadableError,
+    codings,
+    day,
+    extensions,
+    first_code,
+    items,
+    mapping,
+    moment,
+    number,
+    reference_of,
+    text,
+    words_of,
+)
+from cds.snapshot import AllergyFact, ConditionFact, Patient, ProcedureFact, Reaction
+from cds.terminology import Terminology
+
+_HL7 = "http://hl7.org/fhir"
+_SEX_FOR_CLINICAL_USE = f"{_HL7}/StructureDefinition/patient-sexParameterForClinicalUse"
+_BIRTH_SEX = f"{_HL7}/us/core/StructureDefinition/us-core-birthsex"
+_GRADE_EXTENSIONS = ("ctcae-grade", "ae-grade", "adverse-event-ctc-grade")
+_ACTIVE = {
+    "active": True,
+    "recurrence": True,
+    "relapse": True,
+    "inactive": False,
+    "remission": False,
+    "resolved": False,
+}
+_NOT_A_FACT = {"refuted", "entered-in-error"}
+_SEVERE_REACTIONS = {"angioedema", "anaphylaxis", "stevens-johnson-syndrome", "toxic-epidermal-necrolysis", "dress"}
+_NOT_RESOLVED = {"ongoing", "not-resolved", "notrecovered", "fatal"}
+
+
+def read_patient(resource: Json, zone: tzinfo) -> Patient:
+    """Demographics; the sex for clinical use, where recorded, goes before the administrative gender."""
+    clinical = {code for extension in extensions(resource, _SEX_FOR_CLINICAL_USE) for code in _codes_within(extension)}
+    gender = text(resource.get("gender"))
+    sex: str | None
+    if "male-typical" in clinical:
+        sex, source = "male", "sex for clinical use"
+    elif "female-typical" in clinical:
+        sex, source = "female", "sex for clinical use"
+    else:
+        sex, source = (gender if gender in {"male", "female"} else None), "administrative gender"
+    born_female = any(text(extension.get("valueCode")) == "F" for extension in extensions(resource, _BIRTH_SEX))
+    return Patient(
+        reference_of(resource),
+        _birth_date(resource, zone),
+        sex,
+        source,
+        born_female,
+        resource.get("deceasedBoolean") is True or "deceasedDateTime" in resource,
+    )
+
+
+def _birth_date(resource: Json, zone: tzinfo) -> date | None:
+    """A whole date only: a year alone leaves the age open."""
+    try:
+        return moment(resource.get("birthDate"), "birthDate", zone).day
+    except UnreadableError:
+        return None
+
+
+def _codes_within(extension: Json) -> list[str]:
+    nested = [extension, *items(extension.get("extension"))]
+    return [first_code(item.get("valueCodeableConcept")) for item in nested if "valueCodeableConcept" in item]
+
+
+def read_condition(resource: Json, terminology: Terminology, zone: tzinfo) -> ConditionFact | None:
+    """A listed condition; None when it is not listed, refuted or entered in error. Unreadable when only text names it."""
+    if first_code(resource.get("verificationStatus")) in _NOT_A_FACT:
+        return None
+    concept = resource.get("code")
+    token = terminology.conditions.token(codings(concept, terminology))
+    if token is None:
+        _refuse_text_only(
+            concept, terminology.condition_named_in(words_of(concept)), terminology.condition_names, terminology
+        )
+        return None
+    onset = day(resource.get("onsetDateTime"), zone) or day(mapping(resource.get("onsetPeriod")).get("start"), zone)
+    return ConditionFact(
+        token,
+        terminology.condition_names[token],
+        reference_of(resource),
+        _ACTIVE.get(first_code(resource.get("clinicalStatus"))),
+        onset,
+        day(resource.get("abatementDateTime"), zone) or day(mapping(resource.get("abatementPeriod")).get("end"), zone),
+        day(resource.get("recordedDate"), zone),
+        read_grade(resource, terminology),
+    )
+
+
+def read_procedure(resource: Json, terminology: Terminology, zone: tzinfo) -> ProcedureFact | None:
+    """A listed procedure that was done or is running, or an active order for one (dialysis)."""
+    ordered = resource.get("resourceType") == "ServiceRequest"
+    status = text(resource.get("status"))
+    if status not in ({"active"} if ordered else {"completed", "in-progress", "unknown"}):
+        return None
+    concept = resource.get("code")
+    token = terminology.procedures.token(codings(concept, terminology))
+    if token is None:
+        _refuse_text_only(
+            concept, terminology.procedure_named_in(words_of(concept)), terminology.procedure_names, terminology
+        )
+        return None
+    period = mapping(resource.get("performedPeriod") or resource.get("occurrencePeriod"))
+    performed = day(resource.get("performedDateTime") or resource.get("occurrenceDateTime"), zone)
+    return ProcedureFact(
+        token,
+        terminology.procedure_names[token],
+        reference_of(resource),
+        performed or day(period.get("end"), zone) or day(period.get("start"), zone),
+        "in-progress" if ordered else status,
+    )
+
+
+def _refuse_text_only(concept: object, token: str | None, names: dict[str, str], terminology: Terminology) -> None:
+    """A concept without any known coding whose words look like a listed one is named, not dropped."""
+    known_system = any(coding.system is not None for coding in codings(concept, terminology))
+    if token is not None and not known_system:
+        raise UnreadableError(f"looks like {names[token]} by its text only, without a known code")
+
+
+def read_allergy(resource: Json, terminology: Terminology) -> AllergyFact | None:
+    """An allergy to a listed drug."""
+    if first_code(resource.get("verificationStatus")) in _NOT_A_FACT:
+        return None
+    reactions = items(resource.get("reaction"))
+    concepts = [resource.get("code"), *(reaction.get("substance") for reaction in reactions)]
+    found = [terminology.drug(codings(concept, terminology)) for concept in concepts]
+    drug = next((concept for concept in found if concept is not None), None)
+    drug = drug or terminology.drug_named_in("; ".join(words_of(concept) for concept in concepts))
+    if drug is None:
+        return None
+    manifestations = [
+        token
+        for reaction in reactions
+        for concept in items(reaction.get("manifestation"))
+        if (token := terminology.conditions.token(codings(concept.get("concept") or concept, terminology)))
+    ]
+    severities = {text(reaction.get("severity")) for reaction in reactions} - {""}
+    severe: bool | None = None
+    if text(resource.get("criticality")) == "high" or "severe" in severities or _SEVERE_REACTIONS & set(manifestations):
+        severe = True
+    elif severities:
+        severe = False
+    return AllergyFact(drug.token, reference_of(resource), severe, tuple(manifestations))
+
+
+def read_adverse_event(
+    resource: Json, terminology: Terminology, zone: tzinfo, lenalidomide: set[str]
+) -> Reaction | None:
+    """An adverse event that happened; attributed when lenalidomide is a suspect, not when another cause is."""
+    if text(resource.get("actuality")) == "potential":
+        return None
+    concept = resource.get("event") or resource.get("code")
+    token = terminology.conditions.token(codings(concept, terminology)) or ""
+    suspects = [_is_lenalidomide(suspect, resource, terminology, lenalidomide) for suspect in _suspects(resource)]
+    outcome = first_code(items(resource.get("outcome"))[0] if items(resource.get("outcome")) else None)
+    ended = any(text(extension.get("url")).endswith("resolved-date") for extension in items(resource.get("extension")))
+    return Reaction(
+        token,
+        terminology.condition_names.get(token) or words_of(concept) or "adverse event",
+        reference_of(resource),
+        read_grade(resource, terminology),
+        day(resource.get("date") or resource.get("occurrenceDateTime") or resource.get("detected"), zone),
+        ended or (outcome.startswith(("resolved", "recovered")) and outcome not in _NOT_RESOLVED),
+        True if any(suspects) else (False if suspects else None),
+    )
+
+
+def reaction_of(condition: ConditionFact, tokens: Iterable[str]) -> Reaction | None:
+    """A condition that is a graded reaction, or one that is severe by its name."""
+    if condition.token not in set(tokens) | _SEVERE_REACTIONS or (
+        condition.grade is None and condition.token not in _SEVERE_REACTIONS
+    ):
+        return None
+    resolved = condition.active is False or condition.abated is not None
+    return Reaction(
+        condition.token,
+        condition.name,
+        condition.reference,
+        condition.grade,
+        condition.onset,
+        resolved,
+        attributed=None,
+    )
+
+
+def read_grade(resource: Json, terminology: Terminology) -> int | None:
+    """The CTCAE grade, from the extensions that carry it or from a coded severity."""
+    for extension in items(resource.get("extension")):
+        if text(extension.get("url")).endswith(_GRADE_EXTENSIONS):
+            if "valueInteger" in extension:
+                return int(number(extension["valueInteger"], "grade"))
+            found = terminology.grades.token(codings(extension.get("valueCodeableConcept"), terminology))
+            return None if found is None else int(found)
+    found = terminology.grades.token(codings(resource.get("severity"), terminology))
+    return None if found is None else int(found)
+
+
+def _suspects(resource: Json) -> list[Json]:
+    return [
+        mapping(suspect.get("instance") or suspect.get("instanceReference"))
+        for suspect in items(resource.get("suspectEntity"))
+    ]
+
+
+def _is_lenalidomide(instance: Json, holder: Json, terminology: Terminology, orders: set[str]) -> bool:
+    target = text(instance.get("reference"))
+    if target in orders:
+        return True
+    contained = holder.get("contained")
+    listed = contained if isinstance(contained, list) else []
+    resource = next((mapping(item) for item in listed if f"#{mapping(item).get('id')}" == target), {})
+    concept = resource.get("code") or resource.get("medicationCodeableConcept")
+    drug = terminology.drug(codings(concept, terminology)) or terminology.drug_named_in(
+        f"{words_of(concept)} {text(instance.get('display'))}"
+    )
+    return drug is not None and drug.token == "lenalidomide"
