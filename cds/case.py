@@ -1,0 +1,206 @@
+"""Everything the rules ask about one draft regimen: facts derived once from the snapshot, the protocol and now."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+
+from cds.calculations import completed_years
+from cds.counted import latest, lowest_first
+from cds.course import Course, build_course
+from cds.episodes import NEUTROPHILS, PLATELETS
+from cds.kidney import Kidney, assess_kidney, cap_of, is_severe
+from cds.level import Level, Schedule
+from cds.parameters import Threshold, Truth
+from cds.protocol import Protocol
+from cds.regimen import Regimen, references_of
+from cds.reproduction import ReproductiveClass, reproductive_class
+from cds.snapshot import DraftOrders, Fault, MedicationOrder, PatientSnapshot, Result, Unread
+from cds.toxicity import Reactions, attributed_reactions, liver_hold
+
+COUNTS = (NEUTROPHILS, PLATELETS)
+_STEROIDS = ("dexamethasone", "prednisone", "prednisolone")
+_G_CSF = "g-csf"
+
+
+class Case:
+    """One patient, one draft regimen (None where no order is being written), one protocol, one instant."""
+
+    def __init__(
+        self,
+        snapshot: PatientSnapshot,
+        drafts: DraftOrders,
+        regimen: Regimen | None,
+        protocol: Protocol,
+        now: datetime,
+    ) -> None:
+        self.snapshot = snapshot
+        self.drafts = drafts
+        self.regimen = regimen
+        self.protocol = protocol
+        self.now = now
+        self.today: date = now.date()
+
+    @cached_property
+    def course(self) -> Course:
+        """The treatment course up to today."""
+        start = None if self.regimen is None else self.regimen.start
+        return build_course(self.snapshot, self.protocol, self.today, start, references_of(self.drafts.orders))
+
+    @property
+    def is_start(self) -> bool:
+        """A new start, or a restart after a long gap."""
+        return self.course.new_start or self.course.restart
+
+    @cached_property
+    def kidney(self) -> Kidney:
+        """Kidney function."""
+        return assess_kidney(self.snapshot, self.protocol, self.today, new_start=self.course.new_start)
+
+    @cached_property
+    def renal_cap(self) -> Level | None:
+        """The highest level the kidney function allows; None when there is no cap or it is not known."""
+        return cap_of(self.protocol, self.kidney)
+
+    @property
+    def renal_is_severe(self) -> bool:
+        """Dialysis or the lowest clearance range."""
+        return is_severe(self.protocol, self.kidney)
+
+    @cached_property
+    def reproductive_class(self) -> ReproductiveClass:
+        """Whether the patient can become pregnant."""
+        return reproductive_class(self.snapshot, self.protocol, self.today)
+
+    @cached_property
+    def reactions(self) -> Reactions:
+        """Non-haematological reactions attributed to lenalidomide."""
+        return attributed_reactions(self.snapshot, self.protocol, self.course.maintenance_start)
+
+    @cached_property
+    def liver_hold(self) -> Result | None:
+        """A liver test that stops treatment."""
+        return liver_hold(self.snapshot, self.protocol)
+
+    @cached_property
+    def age(self) -> int | None:
+        """Age in completed years."""
+        patient = self.snapshot.patient
+        if patient is None or patient.birth_date is None:
+            return None
+        return completed_years(patient.birth_date, self.today)
+
+    def count(self, token: str, limit: Threshold | None = None) -> Result | None:
+        """The blood count that matters for a limit: a preliminary one only where it counts against the patient."""
+        harmful_low = limit is not None and limit.comparator in {"below", "at_most"}
+
+        def against(result: Result) -> bool:
+            return limit is not None and limit.holds_for(result.measurement) is harmful_low
+
+        return latest(self.snapshot.of(token), worse=lowest_first, against=against)
+
+    def meets(self, token: str, limit: Threshold) -> Truth:
+        """Whether the latest count meets a limit, whatever its age."""
+        result = self.count(token, limit)
+        return None if result is None else limit.holds_for(result.measurement)
+
+    @property
+    def cbc_window(self) -> Decimal:
+        """How many days old a blood count may be now."""
+        fresh = self.protocol.freshness
+        if self.course.new_start:
+            return fresh.cbc_new_start.value
+        if self.course.open_episode or self.course.pending_reduction:
+            return fresh.cbc_after_interruption.value
+        return fresh.cbc_by_cycle.for_cycle(self.course.cycle_number)
+
+    def is_fresh(self, token: str) -> bool:
+        """Whether there is a final count inside the window."""
+        result = self.count(token)
+        return result is not None and (self.today - result.day).days <= self.cbc_window
+
+    @cached_property
+    def tolerated(self) -> Truth:
+        """Whether treatment was tolerated, as escalation asks: no drop, adequate fresh counts, no open toxicity."""
+        dosing = self.protocol.dosing
+        if self.course.episodes or self.reactions.open_severe or self.reactions.permanent_stop or self.liver_hold:
+            return False
+        return self.counts_permit(dosing.escalation_anc, dosing.escalation_platelets)
+
+    def counts_permit(self, anc: Threshold, platelets: Threshold) -> Truth:
+        """Whether both latest counts meet their limits and are fresh; None when stale or undecidable."""
+        verdicts = [self.meets(NEUTROPHILS, anc), self.meets(PLATELETS, platelets)]
+        if False in verdicts:
+            return False
+        fresh = all(self.is_fresh(token) for token in COUNTS)
+        return True if fresh and None not in verdicts else None
+
+    @property
+    def toxicity_since_start(self) -> bool:
+        """A drop, a severe reaction or a liver hold since maintenance start."""
+        return bool(self.course.episodes) or self.reactions.any_severe or self.liver_hold is not None
+
+    @cached_property
+    def steroid(self) -> MedicationOrder | None:
+        """A systemic steroid of a combination regimen, active or drafted together with lenalidomide."""
+        high = self.protocol.dosing.steroid_prednisone
+        for order in self.concurrent_orders:
+            if order.drug.token not in _STEROIDS or order.topical:
+                continue
+            daily = order.dosing.daily_mg
+            if order.drug.token == _STEROIDS[0] or (daily is not None and high.holds(daily)):
+                return order
+        return None
+
+    @property
+    def combination(self) -> bool:
+        """An ordinary induction or relapse regimen: too large for maintenance, and a steroid beside it."""
+        daily = None if self.regimen is None else self.regimen.daily_mg
+        return (
+            daily is not None and not self.protocol.dosing.maintenance_order.holds(daily) and self.steroid is not None
+        )
+
+    @cached_property
+    def concurrent_orders(self) -> tuple[MedicationOrder, ...]:
+        """Active orders of other drugs and drafts of the same request."""
+        drafted = {order.reference for order in self.drafts.orders}
+        active = [
+            order for order in self.snapshot.orders if order.status == "active" and order.reference not in drafted
+        ]
+        return (*active, *self.drafts.orders)
+
+    @cached_property
+    def gcsf(self) -> MedicationOrder | None:
+        """An active or drafted granulocyte growth factor."""
+        return next((order for order in self.concurrent_orders if order.drug.drug_class == _G_CSF), None)
+
+    @property
+    def every_other_day_is_allowed(self) -> bool:
+        """The one case in which a dose every other day is the protocol's own: severe impairment without dialysis."""
+        allowed = self.protocol.renal.every_other_day_dose
+        if (
+            allowed is None
+            or allowed.inherited_from is not None
+            or self.regimen is None
+            or self.kidney.dialysis is not None
+        ):
+            return False
+        return self.renal_is_severe and self.regimen.level == allowed.value
+
+    @property
+    def frequency_is_wrong(self) -> bool:
+        """Split over the day, or every other day where the protocol does not say so."""
+        if self.regimen is None:
+            return False
+        split = self.regimen.per_day > 1
+        return split or (self.regimen.schedule is Schedule.EVERY_OTHER_DAY and not self.every_other_day_is_allowed)
+
+    def newer_unread(self, token: str, fault: Fault) -> tuple[Unread, ...]:
+        """Results that could not be read for one reason and are not older than the latest that could."""
+        usable = max((result.day for result in self.snapshot.of(token)), default=date.min)
+        return tuple(
+            unread
+            for unread in self.snapshot.unread
+            if unread.token == token and unread.fault is fault and (unread.day or date.max) >= usable
+        )

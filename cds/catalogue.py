@@ -1,0 +1,100 @@
+"""Knowledge as pages: what a pharmacist reads and signs, one page a protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cds.parameters import Parameter
+from cds.protocol import Protocol, load_protocols
+from cds.rules import RULES
+
+
+def write_catalogue(folder: Path) -> None:
+    """Write all pages; pages of protocols that no longer exist are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = catalogue_pages()
+    for stale in set(folder.glob("*.md")) - {folder / name for name in pages}:
+        stale.unlink()
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def check_catalogue(folder: Path) -> list[str]:
+    """What is missing, stale or superfluous among the written pages."""
+    pages = catalogue_pages()
+    written = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    return [
+        f"{folder / name}: {'missing' if name not in written else 'superfluous' if name not in pages else 'not current'}"
+        for name in sorted(set(pages) | set(written))
+        if pages.get(name) != written.get(name)
+    ]
+
+
+def catalogue_pages() -> dict[str, str]:
+    """File name to Markdown."""
+    return {f"{protocol.id}.md": _page(protocol) for protocol in load_protocols().values()}
+
+
+def _page(protocol: Protocol) -> str:
+    return (
+        "\n\n".join(
+            [
+                f"# {protocol.title}",
+                _identity(protocol),
+                "## Numbers",
+                _numbers(protocol),
+                "## Rules",
+                *(_rule(rule_id, statement, sources) for rule_id, statement, sources in _rules(protocol)),
+                "## Sources",
+                _sources(protocol),
+            ]
+        ).rstrip()
+        + "\n"
+    )
+
+
+def _identity(protocol: Protocol) -> str:
+    review = protocol.review
+    rows = [
+        f"- Protocol `{protocol.id}`, version {protocol.full_version}",
+        f"- Setting: {protocol.setting}",
+        f"- Where silent, inherits from: {protocol.fallback or 'nothing'}",
+        f"- Written by {review.author}; checked by {review.checked_by}; {review.date}; next review {review.next_review}",
+        *(f"- {change}" for change in review.changes),
+    ]
+    return "\n".join(rows)
+
+
+def _numbers(protocol: Protocol) -> str:
+    rows = ["| parameter | value | source | from | note |", "| --- | --- | --- | --- | --- |"]
+    rows += [
+        f"| `{path}` | {parameter.in_words} | {'; '.join(parameter.citations)} "
+        f"| {_origin(parameter, protocol)} | {parameter.note} |"
+        for path, parameter in protocol.parameters()
+    ]
+    return "\n".join(rows)
+
+
+def _origin(parameter: Parameter, protocol: Protocol) -> str:
+    if parameter.inherited_from is not None:
+        return f"inherited from {parameter.inherited_from}"
+    return "this protocol" if parameter.origin == protocol.id else "common"
+
+
+def _rules(protocol: Protocol) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [
+        (rule.id, protocol.fill(rule.statement), rule.citations(protocol)) for rule in RULES if rule.applies(protocol)
+    ]
+
+
+def _rule(rule_id: str, statement: str, sources: tuple[str, ...]) -> str:
+    return f"### {rule_id}\n\n{statement}\n\nSource: {'; '.join(sources) or 'none'}"
+
+
+def _sources(protocol: Protocol) -> str:
+    cited = {cite.partition(" ")[0] for _, parameter in protocol.parameters() for cite in parameter.cite}
+    return "\n".join(
+        f"- **{name}** {source.title} ({source.checked})"
+        for name, source in protocol.documents.items()
+        if name in cited
+    )

@@ -1,0 +1,333 @@
+"""The treatment course: what the order history and the counts say about maintenance so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+
+from cds.episodes import Episode, cytopenia_episodes
+from cds.level import CYCLE_DAYS, Level, Schedule
+from cds.protocol import Protocol
+from cds.snapshot import MedicationOrder, PatientSnapshot, ProcedureFact, Supply
+
+LENALIDOMIDE = "lenalidomide"
+TRANSPLANTS = ("autologous-hsct", "allogeneic-sct", "stem-cell-transplant-unspecified")
+_PRESCRIBED = {"active", "completed", "on-hold", "stopped", "ended"}
+_INTERRUPTED = {"on-hold", "stopped"}
+_ORDER_INTENTS = {"order", "original-order", "reflex-order", "filler-order", "instance-order"}
+
+
+@dataclass(frozen=True)
+class Period:
+    """One order of the history, or several strengths ordered together: ``[start, end)``; ``end`` None when not known."""
+
+    start: date
+    end: date | None
+    level: Level | None
+    orders: tuple[MedicationOrder, ...]
+
+    @property
+    def active(self) -> bool:
+        """Whether an order of it is still active."""
+        return any(order.status == "active" for order in self.orders)
+
+    def contains(self, day: date) -> bool:
+        """Whether the day is a day of this order."""
+        return self.start <= day and (self.end is None or day < self.end)
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course up to ``today``, for a draft that would start on ``draft_start``."""
+
+    periods: tuple[Period, ...]
+    episodes: tuple[Episode, ...]
+    transplants: tuple[ProcedureFact, ...]
+    history: Supply
+    unreadable: tuple[str, ...]
+    today: date
+    draft_start: date
+    gap_unknown_days: int
+
+    @property
+    def maintenance_start(self) -> date | None:
+        """Start of the first maintenance order."""
+        return self.periods[0].start if self.periods else None
+
+    @property
+    def new_start(self) -> bool:
+        """Whether no maintenance order exists in what was supplied."""
+        return not self.periods
+
+    @property
+    def transplant(self) -> ProcedureFact | None:
+        """The latest dated transplant."""
+        dated = [procedure for procedure in self.transplants if procedure.day is not None]
+        return max(dated, key=lambda procedure: procedure.day or date.min) if dated else None
+
+    @property
+    def latest(self) -> Period | None:
+        """The latest order."""
+        return self.periods[-1] if self.periods else None
+
+    @cached_property
+    def on_treatment_days(self) -> int:
+        """Days covered by orders before the draft's start, overlaps counted once."""
+        covered: set[int] = set()
+        for period in self.periods:
+            end = min(period.end or period.start, self.draft_start)
+            covered.update(range(period.start.toordinal(), end.toordinal()))
+        return len(covered)
+
+    @property
+    def completed_cycles(self) -> int:
+        """Whole cycles of treatment before the draft's start."""
+        return self.on_treatment_days // CYCLE_DAYS
+
+    @property
+    def cycle_number(self) -> int:
+        """Calendar cycle of today, not corrected for interruptions; 1 is the first."""
+        return 1 if self.maintenance_start is None else (self.today - self.maintenance_start).days // CYCLE_DAYS + 1
+
+    @property
+    def gap_days(self) -> int | None:
+        """Days since the end of the latest order; None when it has not ended or its end is not known."""
+        if self.latest is None or self.latest.end is None or self.latest.end > self.today:
+            return None
+        return (self.today - self.latest.end).days
+
+    @property
+    def restart(self) -> bool:
+        """Whether treatment lay idle so long that the order is a restart."""
+        return self.gap_days is not None and self.gap_days > self.gap_unknown_days
+
+    @cached_property
+    def level_problems(self) -> tuple[str, ...]:
+        """Why the current level cannot be told; empty when it can, or at a new start."""
+        problems = list(self.unreadable)
+        if not self.history.proves_absence and not (self.history is Supply.PARTIAL and self.periods):
+            problems.append(f"the order history {self.history.value}")
+        latest = self.latest
+        if latest is None:
+            return tuple(problems)
+        if latest.level is None:
+            reasons = [problem for order in latest.orders for problem in order.dosing.problems]
+            problems.append(
+                f"the latest order ({_named(latest)}) has no clear dose: {'; '.join(reasons) or 'dose or schedule'}"
+            )
+        if latest.end is None:
+            problems.append(f"the latest order ({_named(latest)}) does not say how long it lasts")
+        problems += [
+            f"two active orders overlap with different doses ({_named(other)} and {_named(latest)})"
+            for other in self.periods[:-1]
+            if _compete(other, latest)
+        ]
+        if self.restart:
+            problems.append(f"the latest order ended {self.gap_days} days ago")
+        return tuple(problems)
+
+    @property
+    def current_level(self) -> Level | None:
+        """Level of the latest order; None at a new start or when it cannot be told."""
+        return None if self.level_problems or self.latest is None else self.latest.level
+
+    @property
+    def level_since(self) -> date | None:
+        """Start of the unbroken run of orders at the current level; holds and gaps do not restart it."""
+        since = None
+        for period in reversed(self.periods):
+            if period.level != self.current_level:
+                break
+            since = period.start
+        return since
+
+    @property
+    def latest_episode(self) -> Episode | None:
+        """The latest drop."""
+        return self.episodes[-1] if self.episodes else None
+
+    @property
+    def open_episode(self) -> Episode | None:
+        """The latest drop while a lineage is still low."""
+        episode = self.latest_episode
+        return episode if episode is not None and episode.is_open else None
+
+    @property
+    def pending_reduction(self) -> Episode | None:
+        """The latest drop when it is closed and no order has started on or after its closing date."""
+        episode = self.latest_episode
+        if episode is None or episode.closed is None:
+            return None
+        discharged = any(period.start >= episode.closed for period in self.periods)
+        return None if discharged else episode
+
+    def onset_period(self, episode: Episode) -> Period | None:
+        """The order during which an episode opened, else the latest order before it."""
+        during = [period for period in self.periods if period.contains(episode.opened)]
+        before = [period for period in self.periods if period.start <= episode.opened]
+        return during[-1] if during else (before[-1] if before else None)
+
+    def onset_level(self, episode: Episode) -> Level | None:
+        """Level at the opening of an episode."""
+        period = self.onset_period(episode)
+        return None if period is None else period.level
+
+
+def build_course(
+    snapshot: PatientSnapshot, protocol: Protocol, today: date, draft_start: date | None, drafts: Iterable[str]
+) -> Course:
+    """The course by ``clinical definitions C.0.7-C.0.9``; ``drafts`` are references that are not history."""
+    excluded = set(drafts)
+    orders = [
+        order
+        for order in snapshot.orders
+        if order.drug.token == LENALIDOMIDE
+        and order.status in _PRESCRIBED
+        and order.intent in _ORDER_INTENTS
+        and order.reference not in excluded
+    ]
+    transplants = tuple(
+        procedure
+        for procedure in snapshot.procedures_of(*TRANSPLANTS)
+        if procedure.status == "completed" and (procedure.day is None or procedure.day <= today)
+    )
+    last_transplant = max((procedure.day for procedure in transplants if procedure.day), default=None)
+    coded = [order for order in orders if order.drug.coded and order.start is not None]
+    periods = _maintenance(_periods(coded, protocol, today), last_transplant, protocol)
+    start = draft_start or _after_supply(periods, today)
+    maintenance_start = periods[0].start if periods else None
+    return Course(
+        periods,
+        cytopenia_episodes(snapshot, protocol, maintenance_start),
+        transplants,
+        snapshot.supplied("MedicationRequest"),
+        _unreadable(snapshot, orders),
+        today,
+        start,
+        int(protocol.dosing.gap_unknown.value),
+    )
+
+
+def supply_days(order: MedicationOrder) -> int | None:
+    """Calendar days an order covers; 21 capsules of days 1-21 cover a cycle of 28."""
+    days, schedule = order.days_supply, order.dosing.schedule
+    if days is None and order.quantity is not None and order.drug.strength_mg and order.dosing.daily_mg:
+        capsules_a_day = order.dosing.daily_mg / order.drug.strength_mg
+        dosing_days = int(order.quantity / capsules_a_day)
+        days = dosing_days * 2 if schedule is Schedule.EVERY_OTHER_DAY else dosing_days
+    if days is not None and schedule is Schedule.THREE_WEEKS:
+        dosing_days = schedule.dosing_days
+        if days % CYCLE_DAYS and days % dosing_days == 0:
+            return days // dosing_days * CYCLE_DAYS
+    return days
+
+
+def _periods(orders: list[MedicationOrder], protocol: Protocol, today: date) -> list[Period]:
+    """Orders as intervals; different strengths ordered together on one day for the same days are one order."""
+    groups: list[list[MedicationOrder]] = []
+    for order in orders:
+        fitting = [group for group in groups if _complements(order, group)]
+        if fitting:
+            fitting[0].append(order)
+        else:
+            groups.append([order])
+    return sorted(
+        (_period(group, protocol, today) for group in groups), key=lambda period: (period.start, str(period.level))
+    )
+
+
+def _complements(order: MedicationOrder, group: list[MedicationOrder]) -> bool:
+    strengths = {other.drug.strength_mg or other.dosing.daily_mg for other in group}
+    same_days = (order.start, supply_days(order)) == (group[0].start, supply_days(group[0]))
+    return same_days and (order.drug.strength_mg or order.dosing.daily_mg) not in strengths
+
+
+def _period(orders: list[MedicationOrder], protocol: Protocol, today: date) -> Period:
+    start = orders[0].start
+    assert start is not None
+    levels = [_level(order, protocol) for order in orders]
+    first = levels[0]
+    level = None
+    if first is not None and all(other is not None and other.schedule is first.schedule for other in levels):
+        level = Level(
+            sum((other.dose_mg for other in levels if other is not None), start=first.dose_mg * 0), first.schedule
+        )
+    ends = [_end(start, order, today) for order in orders]
+    known = [end for end in ends if end is not None]
+    return Period(start, max(known) if len(known) == len(ends) else None, level, tuple(orders))
+
+
+def _level(order: MedicationOrder, protocol: Protocol) -> Level | None:
+    """Level of a past order; where a stop hides the schedule, the protocol's own schedule for that dose."""
+    dosing = order.dosing
+    if dosing.schedule is None and dosing.daily_mg is not None and order.status in _INTERRUPTED:
+        rungs = [rung for rung in protocol.dosing.ladder.value if rung.dose_mg == dosing.daily_mg]
+        return max(rungs, key=lambda rung: rung.cycle_mg) if rungs else None
+    return order.level
+
+
+def _end(start: date, order: MedicationOrder, today: date) -> date | None:
+    """First day no longer covered by an order."""
+    supply = supply_days(order)
+    covered = None if supply is None else start + timedelta(days=supply)
+    if order.status in _INTERRUPTED:
+        if order.end is None:
+            # Stopped on an unknown day: none of its days count as treatment.
+            return start
+        return order.end if covered is None else min(order.end, covered)
+    if order.end is not None and order.dosing.schedule is not Schedule.THREE_WEEKS:
+        bound = order.end + timedelta(days=1)
+        return bound if covered is None else min(bound, covered)
+    if covered is None and order.status == "active":
+        return max(today, start) + timedelta(days=1)
+    return covered
+
+
+def _maintenance(periods: list[Period], transplant: date | None, protocol: Protocol) -> tuple[Period, ...]:
+    """The orders from maintenance start on."""
+    if transplant is not None:
+        periods = [period for period in periods if period.start >= transplant]
+    else:
+        last_larger = max(
+            (index for index, period in enumerate(periods) if not _may_be_maintenance(period, protocol)), default=-1
+        )
+        periods = periods[last_larger + 1 :]
+    first = next((index for index, period in enumerate(periods) if _may_be_maintenance(period, protocol)), len(periods))
+    return tuple(periods[first:])
+
+
+def _may_be_maintenance(period: Period, protocol: Protocol) -> bool:
+    doses = [order.dosing.daily_mg for order in period.orders]
+    known = [dose for dose in doses if dose is not None]
+    return len(known) < len(doses) or protocol.dosing.maintenance_order.holds(sum(known))
+
+
+def _unreadable(snapshot: PatientSnapshot, orders: Sequence[MedicationOrder]) -> tuple[str, ...]:
+    problems = [
+        f"{order.reference} looks like lenalidomide by its text only" for order in orders if not order.drug.coded
+    ]
+    problems += [f"{order.reference} is not dated" for order in orders if order.drug.coded and order.start is None]
+    problems += [
+        f"{unread.reference} could not be read: {unread.why}"
+        for unread in snapshot.unread
+        if unread.token == LENALIDOMIDE
+    ]
+    return tuple(problems)
+
+
+def _after_supply(periods: Sequence[Period], today: date) -> date:
+    ends = [period.end for period in periods if period.end is not None]
+    return max([today, *ends])
+
+
+def _compete(one: Period, other: Period) -> bool:
+    """Whether two active orders of different level overlap and neither replaces the other."""
+    replaced = any(order.prior in {earlier.reference for earlier in one.orders} for order in other.orders)
+    overlap = one.contains(other.start)
+    return one.active and other.active and overlap and one.level != other.level and not replaced
+
+
+def _named(period: Period) -> str:
+    return f"{period.orders[0].reference} of {period.start.isoformat()}"

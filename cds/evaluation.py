@@ -1,0 +1,77 @@
+"""The evaluation: a pure function of patient snapshot, draft orders, protocol and now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cds.case import Case
+from cds.course import LENALIDOMIDE
+from cds.findings import Action, Finding, Recommendation
+from cds.protocol import Protocol
+from cds.recommend import recommend
+from cds.regimen import Regimen, regimens
+from cds.rules import RULES
+from cds.snapshot import DraftOrders, PatientSnapshot, Unread
+
+_INVITATIONS = {"dosing.escalation-eligible", "dosing.revallo-escalation"}
+_STOPPED = {Action.DISCONTINUE, Action.HOLD, Action.DEFER}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What came of one regimen; ``regimen`` and ``recommendation`` are None where no order is being written."""
+
+    case: Case
+    regimen: Regimen | None
+    findings: tuple[Finding, ...]
+    recommendation: Recommendation | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All judgements of one request under one protocol, and everything that could not be read."""
+
+    protocol: Protocol
+    now: datetime
+    judgements: tuple[Judgement, ...]
+    unread: tuple[Unread, ...]
+
+
+def evaluate(snapshot: PatientSnapshot, drafts: DraftOrders, protocol: Protocol, now: datetime) -> Evaluation:
+    """Judge every lenalidomide draft; without any, the treatment as it stands if there ever was one.
+
+    ``now`` must be aware; its zone is the organisation's. Same arguments, same result.
+    """
+    if now.tzinfo is None:
+        msg = "now must be an aware datetime in the organisation's time zone"
+        raise ValueError(msg)
+    judged = [_judge(Case(snapshot, drafts, regimen, protocol, now)) for regimen in regimens(drafts)]
+    if not drafts.orders and any(order.drug.token == LENALIDOMIDE for order in snapshot.orders):
+        judged = [_judge(Case(snapshot, drafts, None, protocol, now))]
+    return Evaluation(protocol, now, tuple(judged), (*snapshot.unread, *drafts.unread))
+
+
+def _judge(case: Case) -> Judgement:
+    findings = [finding for rule in RULES if (finding := rule.run(case)) is not None]
+    if case.regimen is None:
+        return Judgement(case, None, _ranked(findings), None)
+    recommendation = recommend(case, findings)
+    if recommendation.action in _STOPPED:
+        findings = [finding for finding in findings if not _invites(finding)]
+    return Judgement(case, case.regimen, _ranked(findings), recommendation)
+
+
+def _invites(finding: Finding) -> bool:
+    return finding.id in _INVITATIONS
+
+
+def _ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Most severe first, then by what the finding asks for, then in the order of the catalogue."""
+    actions = list(Action)
+
+    def rank(finding: Finding) -> tuple[int, int]:
+        return (-finding.indicator.rank, actions.index(finding.action) if finding.action is not None else len(actions))
+
+    return tuple(sorted(findings, key=rank))

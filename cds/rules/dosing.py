@@ -1,0 +1,276 @@
+"""Area dosing: the draft's dose, schedule and frequency."""
+
+from __future__ import annotations
+
+from cds.case import Case
+from cds.findings import Action, Correction, Evidence, Indicator
+from cds.kidney import cap_of
+from cds.level import Level, Schedule, next_lower, plain
+from cds.recommend import corrected_level, exceeds, target_level
+from cds.regimen import Regimen
+from cds.rules.rule import Report, rule
+from cds.words import listed, of_order
+
+
+def _regimen(case: Case) -> Regimen:
+    assert case.regimen is not None
+    return case.regimen
+
+
+def _drafted(case: Case) -> tuple[Evidence, ...]:
+    return tuple(of_order(order) for order in _regimen(case).orders)
+
+
+def _to(level: Level | None) -> str:
+    return "" if level is None else f" to {level.in_words}"
+
+
+@rule(
+    "dosing.level-unknown",
+    "Drug, dose and schedule of the draft and of the latest order must be known (gap not {dosing.gap_unknown}).",
+    cites=("dosing.gap_unknown",),
+)
+def level_unknown(case: Case) -> Report | None:
+    """What has been taken, or what is drafted, cannot be told."""
+    regimen = _regimen(case)
+    of_draft = [
+        problem for problem in regimen.problems if not (regimen.daily_mg and problem in _schedule_problems(regimen))
+    ]
+    problems = [*of_draft, *case.course.level_problems]
+    if not problems:
+        return None
+    subject = "this order" if of_draft else "the current level"
+    waits = bool(of_draft) and not regimen.dose_stated and not case.course.level_problems
+    return Report(
+        Indicator.WARNING,
+        f"Not checked: the dose of {subject} is not clear",
+        f"Clarify before signing: {listed(problems)}.",
+        _drafted(case),
+        Action.DEFER,
+        waits_for_dose=waits,
+    )
+
+
+def _schedule_problems(regimen: Regimen) -> list[str]:
+    """Complaints about the schedule of a draft whose dose is known: another rule speaks of these."""
+    return [problem for problem in regimen.problems if "schedule" in problem]
+
+
+@rule(
+    "dosing.induction-schedule",
+    "{dosing.induction_daily_dose} on days 1–21, or {dosing.induction_any_schedule} on any schedule, is a combination regimen.",
+    cites=("dosing.induction_daily_dose", "dosing.induction_any_schedule"),
+)
+def induction_schedule(case: Case) -> Report | None:
+    """The draft looks like induction or relapse therapy."""
+    regimen, dosing = _regimen(case), case.protocol.dosing
+    daily = regimen.daily_mg
+    if daily is None:
+        return None
+    if case.combination and case.steroid is not None:
+        return Report(
+            Indicator.WARNING,
+            f"{plain(daily)} mg with {case.steroid.drug.name}: combination regimen? Maintenance dose rules not applied",
+            "This is not single-agent maintenance; check the dose against the combination regimen.",
+            (*_drafted(case), of_order(case.steroid)),
+            Action.DEFER,
+        )
+    large = dosing.induction_daily_dose.holds(daily) and regimen.schedule in {Schedule.THREE_WEEKS, None}
+    if not large and not dosing.induction_any_schedule.holds(daily):
+        return None
+    return Report(
+        Indicator.CRITICAL,
+        f"{plain(daily)} mg is a combination-regimen dose{_change(case)}",
+        "25 mg on days 1–21 is the induction or relapse regimen. Is this really maintenance?",
+        _drafted(case),
+        Action.MODIFY,
+    )
+
+
+def _change(case: Case) -> str:
+    """``; maintenance: 10 mg once daily, days 1–28``."""
+    level = corrected_level(case)
+    return "" if level is None else f"; maintenance: {level.in_words}"
+
+
+@rule(
+    "dosing.max-dose",
+    "No maintenance dose is {dosing.ceiling}; this protocol allows none {dosing.maximum_daily_dose}.",
+    cites=("dosing.maximum_daily_dose", "dosing.ceiling"),
+)
+def max_dose(case: Case) -> Report | None:
+    """The largest dose on any single day."""
+    daily, dosing = _regimen(case).daily_mg, case.protocol.dosing
+    if daily is None or case.combination or case.every_other_day_is_allowed:
+        return None
+    beyond_all = dosing.ceiling.holds(daily)
+    if not beyond_all and not dosing.maximum_daily_dose.holds(daily):
+        return None
+    limit = dosing.ceiling if beyond_all else dosing.maximum_daily_dose
+    return Report(
+        Indicator.CRITICAL if beyond_all else Indicator.WARNING,
+        f"Reduce{_to(corrected_level(case))}: {plain(daily)} mg/day is above the maximum of {limit.amount}",
+        "Larger doses belong to combination therapy.",
+        _drafted(case),
+        Action.MODIFY,
+    )
+
+
+@rule(
+    "dosing.start-dose",
+    "Maintenance starts at {dosing.start_level}; a larger dose is only for later escalation.",
+    cites=("dosing.start_level",),
+)
+def start_dose(case: Case) -> Report | None:
+    """The first maintenance order is larger than the protocol's start dose."""
+    regimen = _regimen(case)
+    start = case.protocol.dosing.start_level.value
+    if not case.course.new_start or case.combination or case.every_other_day_is_allowed or regimen.daily_mg is None:
+        return None
+    draft = regimen.level
+    too_much = exceeds(draft, start) if draft is not None else regimen.daily_mg > start.dose_mg
+    if not too_much or _renal_cap_fires(case):
+        return None
+    larger = case.protocol.dosing.ceiling.holds(regimen.daily_mg)
+    drafted = draft.in_words if draft is not None else f"{plain(regimen.daily_mg)} mg/day"
+    return Report(
+        Indicator.CRITICAL if larger else Indicator.WARNING,
+        f"Start at {start.in_words}, not {drafted}",
+        f"{case.protocol.id} starts maintenance at {start.in_words}.",
+        _drafted(case),
+        Action.MODIFY,
+    )
+
+
+def _renal_cap_fires(case: Case) -> bool:
+    cap, draft = cap_of(case.protocol, case.kidney), _regimen(case).level
+    return cap is not None and draft is not None and exceeds(draft, cap)
+
+
+@rule(
+    "dosing.schedule-mismatch",
+    "The schedule is that of the protocol's level with the same daily dose: {dosing.ladder}.",
+    cites=("dosing.ladder", "dosing.start_level"),
+)
+def schedule_mismatch(case: Case) -> Report | None:
+    """Right dose, wrong days."""
+    regimen = _regimen(case)
+    if regimen.daily_mg is None or case.combination or regimen.schedule is Schedule.EVERY_OTHER_DAY:
+        return None
+    if regimen.schedule is None:
+        return Report(
+            Indicator.WARNING,
+            "State days 1–28 or days 1–21: the schedule of this order is not clear",
+            f"The schedule is not clear: {listed(_schedule_problems(regimen)) or 'it is not stated'}.",
+            _drafted(case),
+            Action.DEFER,
+        )
+    draft, target = regimen.level, target_level(case).level
+    levels = [*case.protocol.dosing.ladder.value, *([case.renal_cap] if case.renal_cap else [])]
+    same_dose = [level for level in levels if level.dose_mg == regimen.daily_mg]
+    if draft is None or draft in levels or not same_dose:
+        return None
+    more = target is not None and draft.cycle_mg > target.cycle_mg
+    own = max(same_dose, key=lambda level: level.cycle_mg)
+    note = (
+        "More drug per cycle than intended." if more else "Less drug per cycle; used by some trials, off the EU label."
+    )
+    return Report(
+        Indicator.WARNING if more else Indicator.INFO,
+        f"Schedule differs: {case.protocol.id} gives {own.in_words}",
+        note,
+        _drafted(case),
+        Action.MODIFY if more else None,
+    )
+
+
+@rule(
+    "dosing.frequency",
+    "Once daily only: twice-daily dosing raised grade 3–4 myelosuppression (41 % against 13 %).",
+    sources=("S4 5.1", "F 2.1", "F 2.7"),
+)
+def frequency(case: Case) -> Report | None:
+    """Split over the day, or every other day."""
+    if not case.frequency_is_wrong or _regimen(case).daily_mg is None:
+        return None
+    what = "every other day" if _regimen(case).per_day == 1 else f"{_regimen(case).per_day} times a day"
+    return Report(
+        Indicator.WARNING,
+        f"Give once daily, not {what}{_change(case).replace('; maintenance', '')}",
+        "The same daily total once daily, up to the target level.",
+        _drafted(case),
+        Action.MODIFY,
+    )
+
+
+@rule(
+    "dosing.nonstandard-dose",
+    "The daily dose is one of {dosing.daily_doses}.",
+    cites=("dosing.daily_doses",),
+)
+def nonstandard_dose(case: Case) -> Report | None:
+    """A dose that stands on no rung."""
+    regimen, dosing = _regimen(case), case.protocol.dosing
+    daily = regimen.daily_mg
+    if daily is None or daily in dosing.daily_doses.value or daily in dosing.capsules.value or case.combination:
+        return None
+    lower = None if regimen.cycle_mg is None else next_lower(regimen.cycle_mg, dosing.ladder.value)
+    return Report(
+        Indicator.WARNING,
+        f"{plain(daily)} mg is not a maintenance dose of {case.protocol.id}",
+        f"Doses are {dosing.daily_doses.in_words}; take the next lower one.",
+        _drafted(case),
+        corrections=() if lower is None else (Correction("level", lower),),
+    )
+
+
+@rule(
+    "dosing.treatment-gap",
+    "A gap {dosing.gap_unexplained} since the last order, without a recorded hold, is to be explained.",
+    cites=("dosing.gap_unexplained",),
+    needs_draft=False,
+)
+def treatment_gap(case: Case) -> Report | None:
+    """The latest order ended a while ago."""
+    gap, latest_order = case.course.gap_days, case.course.latest
+    if (
+        gap is None
+        or latest_order is None
+        or case.course.restart
+        or not case.protocol.dosing.gap_unexplained.holds(gap)
+    ):
+        return None
+    if any(order.status in {"stopped", "on-hold"} for order in latest_order.orders):
+        return None
+    return Report(
+        Indicator.INFO,
+        f"No lenalidomide order for {gap} days",
+        "Confirm whether treatment was interrupted, and why.",
+        tuple(of_order(order) for order in latest_order.orders),
+    )
+
+
+@rule(
+    "dosing.missed-dose",
+    "A missed dose may be taken up to 12 hours late; otherwise skip it, never double.",
+    sources=("F 17",),
+    needs_draft=False,
+)
+def missed_dose(case: Case) -> Report | None:
+    """Counselling, where no order is being written."""
+    if case.regimen is not None:
+        return None
+    return Report(Indicator.INFO, "Missed dose: up to 12 hours late, otherwise skip", "Never take two doses at once.")
+
+
+RULES = (
+    level_unknown,
+    induction_schedule,
+    max_dose,
+    start_dose,
+    schedule_mismatch,
+    frequency,
+    nonstandard_dose,
+    treatment_gap,
+    missed_dose,
+)

@@ -1,0 +1,110 @@
+"""Area monitoring: which results are missing, too old, or came in an unknown unit."""
+
+from __future__ import annotations
+
+from cds.case import COUNTS, Case
+from cds.findings import Action, Indicator
+from cds.level import plain
+from cds.parameters import Threshold
+from cds.recommend import next_step, step_is_earned
+from cds.rules.rule import Report, rule
+from cds.snapshot import Fault
+from cds.words import NAMES, amount, listed, of_result, on
+
+_WITH_UNITS = (*COUNTS, "creatinine", "body-weight", "body-weight-stated", "hcg")
+
+
+def _limit(case: Case, token: str) -> Threshold:
+    """The limit that a count must be able to decide now."""
+    heme = case.protocol.heme
+    limits = (heme.start_anc, heme.anc_interrupt), (heme.start_platelets, heme.platelets_interrupt)
+    at_start, on_treatment = limits[COUNTS.index(token)]
+    return at_start if case.course.new_start else on_treatment
+
+
+@rule(
+    "monitoring.cbc-due",
+    "A blood count is needed: at start {freshness.cbc_new_start}; {freshness.cbc_by_cycle}; after an interruption "
+    "{freshness.cbc_after_interruption}.",
+    cites=("freshness.cbc_by_cycle", "freshness.cbc_new_start", "freshness.cbc_after_interruption"),
+    needs_draft=False,
+)
+def cbc_due(case: Case) -> Report | None:
+    """Neutrophils or platelets are missing, too old or undecidable."""
+    problems = [problem for token in COUNTS if (problem := _problem(case, token))]
+    if not problems:
+        return None
+    counts = [result for token in COUNTS if (result := case.count(token)) is not None]
+    return Report(
+        Indicator.WARNING,
+        f"Blood count needed before lenalidomide: {listed(problems)}",
+        f"Order a blood count with differential; it may be at most {plain(case.cbc_window)} days old now.",
+        tuple(of_result(result) for result in counts),
+        None if case.regimen is None else Action.DEFER,
+        ("cbc",),
+    )
+
+
+def _problem(case: Case, token: str) -> str:
+    result, name = case.count(token), NAMES[token]
+    if result is None:
+        supply = case.snapshot.supplied("Observation")
+        return f"no {name}" if supply.proves_absence else f"{name} not available (laboratory data {supply.value})"
+    age = (case.today - result.day).days
+    if age > case.cbc_window:
+        return f"{name} is {age} days old ({on(result.day, case.today)})"
+    if case.meets(token, _limit(case, token)) is None or _escalation_hangs_on(case, token):
+        return f"{name} {amount(result)} does not decide"
+    return ""
+
+
+def _escalation_hangs_on(case: Case, token: str) -> bool:
+    """Whether the draft asks for the next step and this count cannot tell whether it is tolerated."""
+    draft = None if case.regimen is None else case.regimen.level
+    if draft is None or draft != next_step(case) or step_is_earned(case) is not None:
+        return False
+    dosing = case.protocol.dosing
+    limit = dosing.escalation_anc if token == COUNTS[0] else dosing.escalation_platelets
+    return case.meets(token, limit) is None
+
+
+@rule(
+    "monitoring.unit-unknown",
+    "A result without a unit, or in a unit that is not known, is not used.",
+    sources=("[policy]",),
+    needs_draft=False,
+)
+def unit_unknown(case: Case) -> Report | None:
+    """Values that could not be read for their unit."""
+    found = [unread for token in _WITH_UNITS for unread in case.newer_unread(token, Fault.UNIT)]
+    if not found:
+        return None
+    return Report(
+        Indicator.WARNING,
+        f"Result not used: {found[0].why}",
+        f"Not used: {'; '.join(f'{unread.reference}, {unread.why}' for unread in found)}.",
+    )
+
+
+@rule(
+    "monitoring.creatinine-due",
+    "A creatinine is due: {freshness.creatinine_close} at start or with a clearance "
+    "{freshness.creatinine_close_clearance}, else {freshness.creatinine_continuing}.",
+    cites=("freshness.creatinine_close", "freshness.creatinine_continuing"),
+    needs_draft=False,
+)
+def creatinine_due(case: Case) -> Report | None:
+    """Creatinine is missing or too old where no order is being written."""
+    kidney = case.kidney
+    if case.regimen is not None or kidney.dialysis is not None or not kidney.missing:
+        return None
+    return Report(
+        Indicator.INFO,
+        f"Creatinine due: {listed(list(kidney.missing))}",
+        "The lenalidomide dose depends on creatinine clearance.",
+        () if kidney.creatinine is None else (of_result(kidney.creatinine),),
+        order_tests=("creatinine",),
+    )
+
+
+RULES = (cbc_due, unit_unknown, creatinine_due)

@@ -1,0 +1,109 @@
+"""What a rule is: one object that checks, says and cites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cds.case import Case
+from cds.findings import Action, Correction, Evidence, Finding, Indicator, Outcome
+from cds.protocol import Protocol
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a rule's check found in one case; the rule adds its id, its statement and its sources."""
+
+    indicator: Indicator
+    summary: str
+    advice: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    action: Action | None = None
+    order_tests: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    outcome: Outcome = Outcome.FIRED
+    found_before: bool = False
+    waits_for_dose: bool = False
+
+
+Check = Callable[[Case], Report | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the catalogue.
+
+    ``statement`` takes the protocol's numbers through ``{area.name}`` placeholders; ``cites`` names the parameters whose
+    sources the finding shows, ``sources`` those that belong to no parameter; ``applies`` tells whether a protocol has such
+    a rule at all.
+    """
+
+    id: str
+    statement: str
+    cites: tuple[str, ...]
+    sources: tuple[str, ...]
+    needs_draft: bool
+    applies: Callable[[Protocol], bool]
+    check: Check
+
+    def run(self, case: Case) -> Finding | None:
+        """The finding in one case; a crash becomes a finding of its own, so that it hides nothing and is not hidden."""
+        if (self.needs_draft and case.regimen is None) or not self.applies(case.protocol):
+            return None
+        try:
+            report = self.check(case)
+        except Exception as error:  # noqa: BLE001 -- one faulty rule must never take the others' advice with it
+            return Finding(
+                self.id,
+                Indicator.WARNING,
+                summary=f"Rule {self.id} could not be evaluated",
+                advice=f"Check this point by hand; the fault ({type(error).__name__}) is in the software.",
+                rule=case.protocol.fill(self.statement),
+                outcome=Outcome.FAILED,
+            )
+        return None if report is None else self._finding(report, case.protocol)
+
+    def _finding(self, report: Report, protocol: Protocol) -> Finding:
+        return Finding(
+            self.id,
+            report.indicator,
+            report.summary,
+            report.advice,
+            protocol.fill(self.statement),
+            report.evidence,
+            self.citations(protocol),
+            self._inherited_from(protocol),
+            report.outcome,
+            report.action,
+            report.order_tests,
+            report.corrections,
+            report.found_before,
+            report.waits_for_dose,
+        )
+
+    def citations(self, protocol: Protocol) -> tuple[str, ...]:
+        """Sources and places, each once."""
+        parameters = [protocol.parameter(path) for path in self.cites]
+        cited = [cite for parameter in parameters if parameter is not None for cite in parameter.citations]
+        return tuple(dict.fromkeys((*cited, *self.sources)))
+
+    def _inherited_from(self, protocol: Protocol) -> str | None:
+        parameters = [protocol.parameter(path) for path in self.cites]
+        return next((found.inherited_from for found in parameters if found is not None and found.inherited_from), None)
+
+
+def rule(
+    rule_id: str,
+    statement: str,
+    *,
+    cites: tuple[str, ...] = (),
+    sources: tuple[str, ...] = (),
+    needs_draft: bool = True,
+    applies: Callable[[Protocol], bool] = lambda _: True,
+) -> Callable[[Check], Rule]:
+    """Make a rule of a check."""
+
+    def decorate(check: Check) -> Rule:
+        return Rule(rule_id, statement, cites, sources, needs_draft, applies, check)
+
+    return decorate

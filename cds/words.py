@@ -1,0 +1,66 @@
+"""Numbers, dates and facts as a card prints them. Independent of the process's locale."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from cds.findings import Evidence
+from cds.level import plain
+from cds.parameters import printed_unit
+from cds.snapshot import ConditionFact, MedicationOrder, ProcedureFact, Reaction, Result
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+NAMES = {"anc": "ANC", "platelets": "platelets", "creatinine": "creatinine", "body-weight": "body weight"}
+
+
+def on(day: date | None, today: date) -> str:
+    """``20 Nov``, with the year unless it is this year's."""
+    if day is None:
+        return "undated"
+    text = f"{day.day} {_MONTHS[day.month - 1]}"
+    return text if day.year == today.year else f"{text} {day.year}"
+
+
+def amount(result: Result) -> str:
+    """``0.4 ×10⁹/L``, with its comparator."""
+    measurement = result.measurement
+    if measurement is None:
+        return result.answer or ""
+    return f"{measurement.comparator or ''}{plain(round(measurement.value, 3))} {printed_unit(result.unit)}".strip()
+
+
+def reading(result: Result, today: date) -> str:
+    """``ANC 0.4 ×10⁹/L (20 Nov)``."""
+    extra = ", preliminary" if result.preliminary else ""
+    derived = f", {result.note}" if result.note else ""
+    return f"{NAMES.get(result.token, result.token.replace('-', ' '))} {amount(result)} ({on(result.day, today)}{extra}{derived})"
+
+
+def listed(items: list[str]) -> str:
+    """``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def of_result(result: Result) -> Evidence:
+    """A result as evidence."""
+    value = result.answer if result.measurement is None else result.measurement.value
+    if result.measurement is not None and result.measurement.comparator is not None:
+        value = f"{result.measurement.comparator}{plain(result.measurement.value)}"
+    return Evidence(result.token, value, result.unit or None, result.day, result.reference)
+
+
+def of_order(order: MedicationOrder) -> Evidence:
+    """An order as evidence."""
+    return Evidence(
+        f"{order.drug.token}-order",
+        None if order.level is None else str(order.level),
+        "mg/days",
+        order.start,
+        order.reference,
+    )
+
+
+def of_record(fact: ConditionFact | ProcedureFact | Reaction) -> Evidence:
+    """A condition, procedure or reaction as evidence."""
+    day = fact.day if isinstance(fact, ProcedureFact) else fact.onset
+    return Evidence(fact.token, fact.name, None, day, fact.reference)
