@@ -1,0 +1,5 @@
+"""The CDS Hooks service around ``cds``."""
+
+from hooks.answering import answer
+
+__all__ = ["answer"]

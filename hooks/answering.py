@@ -1,0 +1,118 @@
+"""Request JSON to response JSON. Pure: no HTTP, no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from cds import DEFAULT_PROTOCOL, evaluate, load_protocols
+from cds.fhir import Found, Medications, PatientIdentity, Reading, current_trials, read_drafts, read_snapshot
+from cds.protocol import Protocol
+from cds.snapshot import Unread
+from cds.terminology import load_terminology
+from hooks.cards import Request, cards_for
+from hooks.explanation import explanation
+from hooks.prefetch import read_prefetch
+from hooks.problems import MalformedError, UnobtainableError, UnsuitableError
+from hooks.wire import EXTENSION, SERVICES, HookRequest, Json, read_request
+
+
+def answer(
+    request: Mapping[str, Any],
+    *,
+    now: datetime,
+    protocol: str | None = None,
+    explain: bool = False,
+    service: str | None = None,
+    default_protocol: str = DEFAULT_PROTOCOL,
+) -> Json:
+    """The CDS Hooks response to a request.
+
+    ``now`` is aware, in the organisation's zone. ``protocol`` wins over everything the request says; ``default_protocol``
+    applies when nothing else does. ``service`` is the id of the endpoint called, where there is one. Raises
+    ``hooks.problems.Problem`` when the request is refused.
+    """
+    try:
+        return _answer(read_request(request), now, protocol, default_protocol, service, explain=explain)
+    except RecursionError:
+        raise MalformedError("", "the body is nested too deeply") from None
+
+
+def _answer(
+    request: HookRequest, now: datetime, protocol: str | None, default: str, service: str | None, *, explain: bool
+) -> Json:
+    _check_hook(request, service)
+    supplied = read_prefetch(request.prefetch)
+    drafts, refused = _draft_entries(request.draft_orders)
+    everything = (*supplied.found, *drafts)
+    terminology = load_terminology()
+    reading = Reading(
+        PatientIdentity(request.patient_id, everything, request.fhir_server), Medications(everything), terminology, now
+    )
+    chosen, note = _choose_protocol(request, protocol, default, current_trials(everything, reading.patient))
+    _check_selections(request, drafts)
+    orders, unresolved = read_drafts(drafts, request.selections, reading)
+    if unresolved and not orders.orders:
+        raise UnobtainableError(
+            "context.draftOrders", f"the Medication of {unresolved[0]} was not supplied, so its drug is not known"
+        )
+    history = [item for item in supplied.found if item.resource.get("resourceType") != "Medication"]
+    snapshot = read_snapshot(history, supplied.supply, reading, (*supplied.unread, *refused, *note))
+    evaluation = evaluate(snapshot, orders, chosen, now)
+    by_reference = {
+        f"{item.resource.get('resourceType')}/{item.resource.get('id')}": item.resource
+        for item in drafts
+        if item.resource.get("id")
+    }
+    response: Json = {
+        "cards": cards_for(evaluation, Request(request.hook, request.hook_instance, request.patient_id, by_reference))
+    }
+    if explain:
+        response["extension"] = {f"{EXTENSION}.evaluation": explanation(evaluation, request.hook)}
+    return response
+
+
+def _check_hook(request: HookRequest, service: str | None) -> None:
+    hooks = SERVICES.values() if service is None else [SERVICES[service]]
+    if request.hook not in hooks:
+        raise UnsuitableError("hook", f"is '{request.hook[:40]}', expected {' or '.join(hooks)}")
+
+
+def _draft_entries(entries: Sequence[Any]) -> tuple[tuple[Found, ...], tuple[Unread, ...]]:
+    found, refused = [], []
+    for index, entry in enumerate(entries):
+        resource = entry.get("resource") if isinstance(entry, Mapping) else None
+        if isinstance(resource, Mapping):
+            url = entry.get("fullUrl")
+            found.append(Found(resource, url if isinstance(url, str) else ""))
+        else:
+            refused.append(Unread(f"context.draftOrders.entry[{index}]", "holds no resource"))
+    return tuple(found), tuple(refused)
+
+
+def _check_selections(request: HookRequest, drafts: Sequence[Found]) -> None:
+    drawn = {f"{item.resource.get('resourceType')}/{item.resource.get('id')}" for item in drafts}
+    missing = sorted(selection for selection in request.selections or () if selection not in drawn)
+    if missing:
+        raise UnsuitableError("context.selections", f"'{missing[0][:80]}' is not an entry of context.draftOrders")
+
+
+def _choose_protocol(
+    request: HookRequest, explicit: str | None, default: str, trials: frozenset[str]
+) -> tuple[Protocol, tuple[Unread, ...]]:
+    """The protocol by precedence: argument, request, the patient's trial, default; and a note where trials compete."""
+    protocols = load_protocols()
+    for field, wanted in (("protocol", explicit), (f"extension.{EXTENSION}.protocol", request.protocol)):
+        if wanted is not None:
+            if wanted not in protocols:
+                raise UnsuitableError(
+                    field, f"'{wanted[:40]}' is not a protocol; expected one of {', '.join(protocols)}"
+                )
+            return protocols[wanted], ()
+    matching = [protocol for protocol in protocols.values() if trials & set(protocol.trials)]
+    if len(matching) == 1:
+        return matching[0], ()
+    competing = " and ".join(protocol.id for protocol in matching)
+    note = (Unread("ResearchSubject", f"the patient is in two trials ({competing}); the default protocol was used"),)
+    return protocols[default], note if matching else ()

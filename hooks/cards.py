@@ -1,0 +1,261 @@
+"""Evaluation to cards: one card per clinical decision, as few as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from cds.evaluation import Evaluation, Judgement
+from cds.findings import Action, Finding, Indicator, Outcome, Recommendation
+from cds.protocol import Protocol
+from cds.snapshot import REQUIRED_KINDS, Unread
+from cds.words import on
+from hooks.markdown import escaped, headline
+from hooks.suggestions import suggestions_for
+from hooks.wire import EXTENSION, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW, Json
+
+_SYSTEM = "urn:lenalidomide-maintenance"
+_LONG_LIST = 5
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one hook shows: the least indicator that makes a card, and the informations that make one nevertheless."""
+
+    least: Indicator
+    also: frozenset[str]
+    hides_orders_without_dose: bool = False
+
+
+_ESCALATION = frozenset({"dosing.escalation-eligible", "dosing.revallo-escalation"})
+
+SHOWN_AT: Mapping[str, Shown] = {
+    ORDER_SELECT: Shown(Indicator.WARNING, _ESCALATION, hides_orders_without_dose=True),
+    ORDER_SIGN: Shown(Indicator.WARNING, _ESCALATION),
+    PATIENT_VIEW: Shown(Indicator.WARNING, frozenset({"monitoring.creatinine-due"})),
+}
+
+DOSE, CHECKS = "dose", "checks due"
+_OVERRIDE_REASONS = {
+    DOSE: (
+        ("clinical-judgement", "Clinical judgement: benefit outweighs the risk"),
+        ("data-outdated", "The data used are wrong or out of date"),
+        ("not-maintenance", "Not maintenance therapy"),
+        ("specialist-agreed", "Agreed with the haematologist"),
+    ),
+    CHECKS: (
+        ("done-elsewhere", "Done elsewhere"),
+        ("will-be-done", "Will be done"),
+        ("not-applicable", "Does not apply to this patient"),
+    ),
+}
+_HEADINGS = {
+    Action.DISCONTINUE: "Stop lenalidomide",
+    Action.HOLD: "Hold lenalidomide",
+    Action.DEFER: "Cannot be judged yet",
+    Action.MODIFY: "Change the order",
+    Action.PROCEED: "No dose change",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the cards need of the request: the hook, its instance, the patient, and the drafts as received by reference."""
+
+    hook: str
+    hook_instance: str
+    patient_id: str
+    drafts: Mapping[str, Mapping[str, Any]]
+
+
+def cards_for(evaluation: Evaluation, request: Request) -> list[Json]:
+    """The cards of one answer, most urgent first."""
+    cards = [card for judgement in evaluation.judgements for card in _cards(judgement, evaluation, request)]
+    return sorted(cards, key=lambda card: -Indicator(card["indicator"]).rank)
+
+
+def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
+    """The findings of each card that the hook shows, by card kind."""
+    shown = SHOWN_AT[hook]
+    groups: dict[str, list[Finding]] = {DOSE: [], CHECKS: []}
+    for finding in judgement.findings:
+        if not (shown.hides_orders_without_dose and finding.waits_for_dose):
+            groups[_kind(finding)].append(finding)
+    return {
+        kind: findings for kind, findings in groups.items() if any(_makes_card(finding, shown) for finding in findings)
+    }
+
+
+def _kind(finding: Finding) -> str:
+    belongs_to_dose = finding.area not in {"monitoring", "eligibility"} or finding.action is not None
+    return DOSE if belongs_to_dose or finding.indicator is Indicator.CRITICAL else CHECKS
+
+
+def _makes_card(finding: Finding, shown: Shown) -> bool:
+    if finding.found_before:
+        return False
+    return finding.id in shown.also or (
+        finding.indicator.rank >= shown.least.rank and finding.outcome is not Outcome.UNKNOWN
+    )
+
+
+def _cards(judgement: Judgement, evaluation: Evaluation, request: Request) -> list[Json]:
+    groups = shown_findings(judgement, request.hook)
+    return [
+        _card(kind, findings, judgement.recommendation if kind == DOSE else None, judgement, evaluation, request)
+        for kind, findings in groups.items()
+    ]
+
+
+def _card(
+    kind: str,
+    findings: Sequence[Finding],
+    recommendation: Recommendation | None,
+    judgement: Judgement,
+    evaluation: Evaluation,
+    request: Request,
+) -> Json:
+    protocol = evaluation.protocol
+    lead = _lead(findings, recommendation)
+    indicator = max((finding.indicator for finding in findings), key=lambda item: item.rank)
+    topic = _topic(lead, indicator)
+    order = ",".join(judgement.regimen.references) if judgement.regimen is not None else ""
+    uuid = uuid5(NAMESPACE_URL, f"{request.hook_instance} {order} {topic}")
+    advice = (
+        f"{recommendation.action.value} {recommendation.level or recommendation.resume_at}" if recommendation else kind
+    )
+    source = {
+        "label": f"{protocol.document.title}",
+        "topic": {"system": f"{_SYSTEM}:rule", "code": topic, "display": lead.id},
+    }
+    if protocol.document.url is not None:
+        source["url"] = protocol.document.url
+    card: Json = {
+        "uuid": str(uuid),
+        "summary": headline(_with_order(lead.summary, judgement, evaluation)),
+        "indicator": indicator.value,
+        "detail": _detail(findings, lead, recommendation, judgement, evaluation),
+        "source": source,
+        "overrideReasons": [
+            {"system": f"{_SYSTEM}:override-reason", "code": code, "display": display}
+            for code, display in _OVERRIDE_REASONS[kind]
+        ],
+        "extension": {
+            f"{EXTENSION}.decision": str(uuid5(NAMESPACE_URL, f"{request.patient_id} {order} {topic} {advice}"))
+        },
+    }
+    offers = suggestions_for(
+        judgement if kind == DOSE else _without_draft(judgement), findings, request.drafts, request.patient_id, uuid
+    )
+    if offers:
+        card["suggestions"] = offers
+        card["selectionBehavior"] = "at-most-one" if kind == DOSE else "any"
+    return card
+
+
+def _without_draft(judgement: Judgement) -> Judgement:
+    return Judgement(judgement.case, None, judgement.findings, None)
+
+
+def _lead(findings: Sequence[Finding], recommendation: Recommendation | None) -> Finding:
+    """The finding that says what to do first: the most severe of those that gave the recommendation."""
+    reasons = recommendation.reasons if recommendation is not None else ()
+    decisive = [finding for finding in findings if finding.id in reasons]
+    return (decisive or list(findings))[0]
+
+
+def _topic(lead: Finding, indicator: Indicator) -> str:
+    """``heme.anc-interrupt`` and critical become ``hemeAncInterruptCritical``."""
+    first, *rest = lead.id.replace(".", "-").split("-")
+    return first + "".join(part.capitalize() for part in (*rest, indicator.value))
+
+
+def _with_order(summary: str, judgement: Judgement, evaluation: Evaluation) -> str:
+    """With several regimens in one answer the headline says which it is about."""
+    regimen = judgement.regimen
+    if regimen is None or len(evaluation.judgements) == 1 or regimen.start is None:
+        return summary
+    return f"{summary} [order of {on(regimen.start, evaluation.now.date())}]"
+
+
+def _detail(
+    findings: Sequence[Finding],
+    lead: Finding,
+    recommendation: Recommendation | None,
+    judgement: Judgement,
+    evaluation: Evaluation,
+) -> str:
+    protocol = evaluation.protocol
+    parts = [
+        _heading(recommendation, lead),
+        escaped(lead.advice),
+        f"*Rule:* {escaped(lead.rule)}",
+        _sources(lead, protocol),
+    ]
+    others = [finding for finding in findings if finding is not lead and _adds_something(finding)]
+    if others:
+        parts.append("**Also**\n\n" + "\n".join(f"- {escaped(_line(finding))}" for finding in others))
+    unchecked = _unchecked(judgement, evaluation)
+    if unchecked:
+        parts.append("**Not checked**\n\n" + "\n".join(f"- {escaped(line)}" for line in unchecked))
+    parts.append(f"Protocol {escaped(protocol.id)}, version {escaped(protocol.full_version)}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _heading(recommendation: Recommendation | None, lead: Finding) -> str:
+    if recommendation is None:
+        return f"**{escaped(lead.summary)}**"
+    heading = _HEADINGS[recommendation.action]
+    if recommendation.action is Action.MODIFY and recommendation.level is not None:
+        heading += f": {recommendation.level.in_words}"
+    if recommendation.resume_at is not None:
+        heading += f"; resume at {recommendation.resume_at.in_words}"
+    return f"**{escaped(heading)}**"
+
+
+def _adds_something(finding: Finding) -> bool:
+    """A count that could not decide is said by the finding that asks for a new one."""
+    return not (finding.outcome is Outcome.UNKNOWN and finding.area == "heme")
+
+
+def _line(finding: Finding) -> str:
+    return (
+        finding.summary
+        if finding.indicator is Indicator.INFO or not finding.advice
+        else f"{finding.summary}. {finding.advice}"
+    )
+
+
+def _sources(finding: Finding, protocol: Protocol) -> str:
+    if not finding.sources:
+        return ""
+    inherited = f"; inherited from {finding.inherited_from}" if finding.inherited_from else ""
+    titles = [_cited(citation, protocol) for citation in finding.sources]
+    return f"*Source:* {escaped('; '.join(dict.fromkeys(titles)) + inherited)}"
+
+
+def _cited(citation: str, protocol: Protocol) -> str:
+    source, _, place = citation.partition(" ")
+    document = protocol.documents.get(source)
+    if document is None:
+        return citation.strip("[]")
+    if document.checked == "not yet":
+        return f"{document.title}, not verified"
+    return f"{document.title}, {place}"
+
+
+def _unchecked(judgement: Judgement, evaluation: Evaluation) -> list[str]:
+    """What was not supplied, and what could not be read."""
+    snapshot = judgement.case.snapshot
+    supplies = {kind: snapshot.supplied(kind) for kind in REQUIRED_KINDS}
+    lines = [f"{kind} {supply.value}" for kind, supply in supplies.items() if not supply.proves_absence]
+    unread = [f"{item.reference}: {item.why}" for item in _relevant(evaluation.unread)]
+    if len(unread) > _LONG_LIST:
+        unread = [*unread[:_LONG_LIST], f"and {len(unread) - _LONG_LIST} more that could not be used"]
+    return lines + unread
+
+
+def _relevant(unread: Sequence[Unread]) -> list[Unread]:
+    return sorted(unread, key=lambda item: item.token is None)

@@ -1,0 +1,201 @@
+"""The corrected order: the draft as it was received, with only the intended elements changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from cds.findings import Correction
+from cds.level import CYCLE_DAYS, Level, Schedule, plain
+from cds.rules.supply import dosing_days
+from cds.snapshot import MedicationOrder
+from cds.terminology import Terminology
+from hooks.wire import Json, number
+
+_DAY_UNIT = {"unit": "days", "system": "http://unitsofmeasure.org", "code": "d"}
+_MG_UNIT = {"unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+_CAPSULE_UNIT = {"unit": "capsule", "system": "http://unitsofmeasure.org", "code": "{capsule}"}
+
+
+def corrected_order(
+    draft: Mapping[str, Any],
+    order: MedicationOrder,
+    level: Level | None,
+    corrections: Iterable[Correction],
+    terminology: Terminology,
+) -> Json | None:
+    """The whole draft with dose, schedule, capsules, supply and instructions corrected.
+
+    None when the level cannot be written with capsules that exist. ``draft`` is left as it is.
+    """
+    changed: Json = deepcopy(dict(draft))
+    wanted = {correction.field: correction.value for correction in corrections}
+    start = wanted.get("start", order.bounds_start)
+    final = order.level if level is None else level
+    strength = order.drug.strength_mg
+    if level is not None:
+        if strength is not None:
+            product = _product(order, level.dose_mg, terminology)
+            if product is None:
+                return None
+            strength = level.dose_mg
+            _change_product(changed, *product, terminology)
+        _change_dosage(changed, level, strength, start if isinstance(start, date) else None, keep=_keeps(order, level))
+    elif "start" in wanted and isinstance(start, date):
+        _change_start(changed, start)
+    if "instructions" in wanted:
+        _add_instruction(changed, str(wanted["instructions"]))
+    _change_supply(changed, order, final, strength, wanted, dose_changed=level is not None)
+    return changed
+
+
+def _product(order: MedicationOrder, dose: Decimal, terminology: Terminology) -> tuple[str, str] | None:
+    """The clinical drug of one capsule of this dose, branded where the draft is branded."""
+    return terminology.products.get(order.drug.token, {}).get(dose)
+
+
+def _change_product(order: Json, code: str, display: str, terminology: Terminology) -> None:
+    concept = {
+        "coding": [{"system": terminology.system_uris["rxnorm"], "code": code, "display": display}],
+        "text": display,
+    }
+    reference = order.pop("medicationReference", None)
+    if isinstance(reference, dict):
+        _drop_contained(order, reference.get("reference"))
+    if "medication" in order:
+        order["medication"] = {"concept": concept}
+    else:
+        order["medicationCodeableConcept"] = concept
+
+
+def _drop_contained(order: Json, reference: object) -> None:
+    """A contained Medication that nothing refers to any more must go."""
+    contained = order.get("contained")
+    if isinstance(reference, str) and reference.startswith("#") and isinstance(contained, list):
+        order["contained"] = [
+            item for item in contained if not (isinstance(item, dict) and item.get("id") == reference[1:])
+        ]
+        if not order["contained"]:
+            del order["contained"]
+
+
+def _keeps(order: MedicationOrder, level: Level) -> bool:
+    """Whether the draft's timing already says the schedule."""
+    return order.dosing.schedule is level.schedule and order.dosing.per_day == 1
+
+
+def _change_dosage(order: Json, level: Level, strength: Decimal | None, start: date | None, *, keep: bool) -> None:
+    lines = order.get("dosageInstruction")
+    line: Json = dict(lines[0]) if isinstance(lines, list) and lines and isinstance(lines[0], dict) else {}
+    line["text"] = f"Take {plain(level.dose_mg)} mg by mouth {_in_words(level)}"
+    line["doseAndRate"] = [{"doseQuantity": _dose(line, level, strength)}]
+    line.pop("doseQuantity", None)
+    if not keep or start is not None:
+        timing: Json = dict(line["timing"]) if isinstance(line.get("timing"), dict) else {}
+        if not keep:
+            timing.pop("code", None)
+            timing["repeat"] = {"frequency": 1, "period": 1, "periodUnit": "d"}
+        repeat: Json = dict(timing.get("repeat", {}))
+        _bound(repeat, level.schedule, start)
+        timing["repeat"] = repeat
+        line["timing"] = timing
+    order["dosageInstruction"] = [line]
+
+
+def _in_words(level: Level) -> str:
+    if level.schedule is Schedule.EVERY_OTHER_DAY:
+        return "every other day"
+    return f"once daily on days 1–{level.schedule.value} of each {CYCLE_DAYS}-day cycle"
+
+
+def _bound(repeat: Json, schedule: Schedule, start: date | None) -> None:
+    """Days 1-21 as a bound of 21 days; a continuous schedule keeps only its start."""
+    if schedule is not Schedule.THREE_WEEKS:
+        if start is not None and "boundsDuration" not in repeat:
+            repeat["boundsPeriod"] = {"start": start.isoformat()}
+        return
+    for bound in ("boundsDuration", "boundsRange", "boundsPeriod"):
+        repeat.pop(bound, None)
+    if start is None:
+        repeat["boundsDuration"] = {"value": schedule.dosing_days, **_DAY_UNIT}
+    else:
+        end = start + timedelta(days=schedule.dosing_days - 1)
+        repeat["boundsPeriod"] = {"start": start.isoformat(), "end": end.isoformat()}
+
+
+def _dose(line: Json, level: Level, strength: Decimal | None) -> Json:
+    """One dose, in the unit in which the draft gives it."""
+    rates = line.get("doseAndRate")
+    first = rates[0] if isinstance(rates, list) and rates and isinstance(rates[0], dict) else {}
+    quantity = first.get("doseQuantity") or line.get("doseQuantity")
+    unit = (
+        {key: value for key, value in quantity.items() if key != "value"}
+        if isinstance(quantity, dict)
+        else dict(_MG_UNIT)
+    )
+    by_weight = (unit.get("code") or unit.get("unit")) == "mg" or strength is None
+    if by_weight:
+        return {"value": number(level.dose_mg), **_MG_UNIT}
+    return {"value": number(level.dose_mg / strength) if strength else None, **unit}
+
+
+def _change_start(order: Json, start: date) -> None:
+    for line in order.get("dosageInstruction", []):
+        if isinstance(line, dict):
+            repeat = line.setdefault("timing", {}).setdefault("repeat", {})
+            repeat["boundsPeriod"] = {"start": start.isoformat()}
+
+
+def _add_instruction(order: Json, instruction: str) -> None:
+    lines = order.setdefault("dosageInstruction", [{}])
+    if isinstance(lines, list) and lines and isinstance(lines[0], dict):
+        lines[0] = {**lines[0]}
+        present = lines[0].get("patientInstruction")
+        lines[0]["patientInstruction"] = (
+            f"{present} {instruction}" if isinstance(present, str) and present else instruction
+        )
+
+
+def _change_supply(
+    order: Json,
+    draft: MedicationOrder,
+    level: Level | None,
+    strength: Decimal | None,
+    wanted: Mapping[str, object],
+    *,
+    dose_changed: bool,
+) -> None:
+    """Days' supply and quantity go together; both follow a change of dose."""
+    dispense: Json = dict(order["dispenseRequest"]) if isinstance(order.get("dispenseRequest"), dict) else {}
+    days = wanted.get(
+        "days_supply", draft.days_supply or (CYCLE_DAYS if dose_changed and strength is not None else None)
+    )
+    if isinstance(days, int) and days != draft.days_supply:
+        dispense["expectedSupplyDuration"] = {"value": days, **_DAY_UNIT}
+    resized = dose_changed or "days_supply" in wanted or "quantity" in wanted
+    if (
+        resized
+        and isinstance(days, int)
+        and strength
+        and level is not None
+        and (dose_changed or draft.quantity is not None)
+    ):
+        capsules = level.dose_mg / strength * dosing_days(level.schedule, days)
+        present = dispense.get("quantity")
+        unit = (
+            {key: value for key, value in present.items() if key != "value"}
+            if isinstance(present, dict)
+            else _CAPSULE_UNIT
+        )
+        dispense["quantity"] = {"value": number(capsules), **unit}
+    if "refills" in wanted:
+        dispense["numberOfRepeatsAllowed"] = wanted["refills"]
+    validity_end = wanted.get("validity_end")
+    if isinstance(validity_end, date):
+        period = dispense.get("validityPeriod")
+        dispense["validityPeriod"] = {**(period if isinstance(period, dict) else {}), "end": validity_end.isoformat()}
+    if dispense:
+        order["dispenseRequest"] = dispense

@@ -1,0 +1,79 @@
+"""The machine-readable explanation of an answer: its shape is a contract (keys are always present)."""
+
+from __future__ import annotations
+
+from cds.evaluation import Evaluation, Judgement
+from cds.findings import Finding, Recommendation
+from cds.level import Level
+from hooks.cards import shown_findings
+from hooks.wire import Json, number
+
+
+def explanation(evaluation: Evaluation, hook: str) -> Json:
+    """The machine-readable explanation: every finding, shown or not, and everything that was not read."""
+    return {
+        "protocol": {"id": evaluation.protocol.id, "version": evaluation.protocol.full_version},
+        "now": evaluation.now.isoformat(timespec="seconds"),
+        "drafts": [
+            _explained(judgement, reference, hook)
+            for judgement in evaluation.judgements
+            for reference in (judgement.regimen.references if judgement.regimen is not None else (None,))
+        ],
+        "unread": [{"reference": item.reference, "why": item.why} for item in evaluation.unread],
+    }
+
+
+def _explained(judgement: Judgement, reference: str | None, hook: str) -> Json:
+    shown = {finding.id for findings in shown_findings(judgement, hook).values() for finding in findings}
+    case, course = judgement.case, judgement.case.course
+    return {
+        "order": reference,
+        "recommendation": _recommended(judgement.recommendation),
+        "findings": [_finding(finding, shown=finding.id in shown) for finding in judgement.findings],
+        "facts": {
+            "crcl_ml_min": number(case.kidney.clearance),
+            "reproductive_class": case.reproductive_class.value,
+            "impede": None,
+            "saved": None,
+            "completed_cycles": course.completed_cycles,
+            "current_level": None if course.current_level is None else _level(course.current_level),
+        },
+    }
+
+
+def _recommended(recommendation: Recommendation | None) -> Json | None:
+    if recommendation is None:
+        return None
+    return {
+        "action": recommendation.action.value,
+        "level": None if recommendation.level is None else _level(recommendation.level),
+        "resume_at": None if recommendation.resume_at is None else _level(recommendation.resume_at),
+        "reasons": list(recommendation.reasons),
+    }
+
+
+def _level(level: Level) -> Json:
+    days = level.schedule.value
+    return {"dose_mg": number(level.dose_mg), "schedule_days": int(days) if days.isdecimal() else days}
+
+
+def _finding(finding: Finding, *, shown: bool) -> Json:
+    return {
+        "id": finding.id,
+        "indicator": finding.indicator.value,
+        "outcome": finding.outcome.value,
+        "shown": shown,
+        "summary": finding.summary,
+        "evidence": [
+            {
+                "fact": item.fact,
+                "value": item.value if item.value is None or isinstance(item.value, str) else number(item.value),
+                "unit": item.unit,
+                "effective": None if item.effective is None else item.effective.isoformat(),
+                "reference": item.reference,
+            }
+            for item in finding.evidence
+        ],
+        "sources": list(finding.sources),
+        "inherited_from": finding.inherited_from,
+    }

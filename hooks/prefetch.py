@@ -1,0 +1,170 @@
+"""What is asked for with a request, and what became of it: the states of each prefetch key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from cds.fhir import Found
+from cds.snapshot import REQUIRED_KINDS, Supply, Unread
+from cds.terminology import Terminology
+
+_COUNT = 200
+_LOINC = "http://loinc.org"
+_PATIENT = "Patient/{{context.patientId}}"
+
+OBSERVATION_KEYS: Mapping[str, tuple[str, ...]] = {
+    "counts": (
+        "anc",
+        "platelets",
+        "wbc",
+        "wbc-corrected",
+        "neutrophils-percent",
+        "neutrophils-segmented",
+        "neutrophils-band",
+        "neutrophils-segmented-percent",
+        "neutrophils-band-percent",
+    ),
+    "kidney": ("creatinine", "egfr", "creatinine-clearance-measured", "creatinine-clearance-cockcroft-gault"),
+    "vitals": ("body-weight", "body-weight-stated", "body-height", "bmi"),
+    "pregnancy": ("hcg", "pregnancy-status", "last-menstrual-period", "menopausal-status", "contraception-method"),
+    "chemistry": ("alt", "ast", "bilirubin", "tsh", "inr", "haemoglobin", "calcium"),
+    "serology": ("hbsag", "anti-hbc", "hbv-dna", "anti-hcv", "hcv-rna", "hiv", "lvef"),
+    "response": ("disease-response", "m-protein", "m-protein-band-1", "kappa-flc", "lambda-flc", "flc-ratio"),
+}
+_SEARCHES = {
+    "medications": ("MedicationRequest", "-authoredon"),
+    "conditions": ("Condition", "-recorded-date"),
+    "procedures": ("Procedure", "-date"),
+    "allergies": ("AllergyIntolerance", "-date"),
+}
+# EHRs whose administrators type the keys by hand use words of their own.
+_KIND_WORDS = {
+    "observation": "Observation",
+    "lab": "Observation",
+    "vital": "Observation",
+    "medication": "MedicationRequest",
+    "condition": "Condition",
+    "problem": "Condition",
+    "diagnos": "Condition",
+    "procedure": "Procedure",
+    "allerg": "AllergyIntolerance",
+    "patient": "Patient",
+}
+_MAX_NESTING = 3
+
+
+@dataclass(frozen=True)
+class Supplied:
+    """All resources of a request's prefetch, what came of each kind, and what was no resource at all."""
+
+    found: tuple[Found, ...]
+    supply: Mapping[str, Supply]
+    unread: tuple[Unread, ...]
+
+
+def templates(terminology: Terminology) -> dict[str, str]:
+    """The prefetch templates of every service, within the portable query subset."""
+    searches = {"patient": _PATIENT}
+    for key, tokens in OBSERVATION_KEYS.items():
+        codes = [code for token in tokens for code in terminology.loinc_codes(token)]
+        query = quote(",".join(f"{_LOINC}|{code}" for code in codes), safe="")
+        searches[key] = f"Observation?patient={_PATIENT}&code={query}&_sort=-date&_count={_COUNT}"
+    for key, (kind, sort) in _SEARCHES.items():
+        searches[key] = f"{kind}?patient={_PATIENT}&_sort={sort}&_count={_COUNT}"
+    return searches
+
+
+def read_prefetch(prefetch: Mapping[str, Any]) -> Supplied:
+    """Read every value whatever its key; the keys only tell which kinds were asked for and came back empty."""
+    found: list[Found] = []
+    unread: list[Unread] = []
+    states: dict[str, list[Supply]] = {kind: [] for kind in REQUIRED_KINDS}
+    for key, value in prefetch.items():
+        resources, state, problems = _read_value(key, value)
+        found += resources
+        unread += problems
+        for kind in _kinds_of(key, resources):
+            states.setdefault(kind, []).append(state)
+    return Supplied(tuple(found), {kind: _together(seen) for kind, seen in states.items()}, tuple(unread))
+
+
+def _read_value(key: str, value: object) -> tuple[list[Found], Supply, list[Unread]]:
+    if value is None:
+        return [], Supply.EMPTY, []
+    if not isinstance(value, Mapping):
+        return [], Supply.FAILED, [Unread(f"prefetch.{key}", "is not a FHIR resource")]
+    if value.get("resourceType") == "OperationOutcome":
+        return [], Supply.FAILED, []
+    if value.get("resourceType") != "Bundle":
+        return [Found(value)], Supply.WHOLE, []
+    found, problems, failed = [], [], False
+    for item in _entries(value, f"prefetch.{key}", 0):
+        if isinstance(item, Unread):
+            problems.append(item)
+        elif item.resource.get("resourceType") == "OperationOutcome":
+            failed = failed or _is_error(item.resource)
+        else:
+            found.append(item)
+    if failed:
+        return found, Supply.PARTIAL if found else Supply.FAILED, problems
+    if problems or _has_more(value, len(found)):
+        return found, Supply.PARTIAL, problems
+    return found, Supply.WHOLE if found else Supply.EMPTY, problems
+
+
+def _entries(bundle: Mapping[str, Any], path: str, depth: int) -> Iterator[Found | Unread]:
+    """Entries of a Bundle and of Bundles within it (a batch answer)."""
+    entries = bundle.get("entry", [])
+    if not isinstance(entries, list):
+        yield Unread(f"{path}.entry", "is not a list")
+        return
+    for index, entry in enumerate(entries):
+        place = f"{path}.entry[{index}]"
+        resource = entry.get("resource") if isinstance(entry, Mapping) else None
+        if not isinstance(resource, Mapping):
+            yield Unread(place, "holds no resource")
+        elif resource.get("resourceType") == "Bundle" and depth < _MAX_NESTING:
+            yield from _entries(resource, place, depth + 1)
+        else:
+            url = entry.get("fullUrl")
+            yield Found(resource, url if isinstance(url, str) else "")
+
+
+def _is_error(outcome: Mapping[str, Any]) -> bool:
+    issues = outcome.get("issue")
+    severities = (
+        [issue.get("severity") for issue in issues if isinstance(issue, Mapping)] if isinstance(issues, list) else []
+    )
+    return not severities or any(severity in {"error", "fatal"} for severity in severities)
+
+
+def _has_more(bundle: Mapping[str, Any], count: int) -> bool:
+    links = bundle.get("link")
+    following = isinstance(links, list) and any(
+        isinstance(link, Mapping) and link.get("relation") == "next" for link in links
+    )
+    total = bundle.get("total")
+    return following or (isinstance(total, int) and total > count)
+
+
+def _kinds_of(key: str, found: list[Found]) -> set[str]:
+    kinds = {str(item.resource.get("resourceType")) for item in found}
+    if kinds:
+        return kinds
+    if key in OBSERVATION_KEYS:
+        return {"Observation"}
+    if key in _SEARCHES:
+        return {_SEARCHES[key][0]}
+    return {next((kind for word, kind in _KIND_WORDS.items() if word in key.casefold()), "")} - {""}
+
+
+def _together(states: list[Supply]) -> Supply:
+    """One state of a kind that came in several parts: what failed in one part is not known."""
+    if not states:
+        return Supply.ABSENT
+    if Supply.FAILED in states or Supply.PARTIAL in states:
+        return Supply.FAILED if set(states) == {Supply.FAILED} else Supply.PARTIAL
+    return Supply.WHOLE if Supply.WHOLE in states else Supply.EMPTY

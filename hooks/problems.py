@@ -1,0 +1,67 @@
+"""Refusals: what was wrong with a request, as a status code and an OperationOutcome. The only place that knows both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Problem(Exception):  # noqa: N818 -- RFC 9457 calls what a client is told a problem
+    """A request that is refused: the field, what was expected, and the HTTP status."""
+
+    status = 400
+    code = "invalid"
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field}: {expected}" if field else expected)
+        self.field = field
+        self.expected = expected
+
+
+class MalformedError(Problem):
+    """Not JSON, or a field that is missing or of the wrong type."""
+
+    status, code = 400, "structure"
+
+
+class NotFoundError(Problem):
+    """No such service or page."""
+
+    status, code = 404, "not-found"
+
+
+class NotAllowedError(Problem):
+    """The page exists, the method does not."""
+
+    status, code = 405, "not-supported"
+
+
+class UnobtainableError(Problem):
+    """Data that only the client could give, and did not (412 Precondition Failed of the standard)."""
+
+    status, code = 412, "processing"
+
+
+class TooLargeError(Problem):
+    """A body over the limit; it was not parsed."""
+
+    status, code = 413, "too-long"
+
+
+class UnsuitableError(Problem):
+    """Well-formed, but it does not fit: another hook, a selection without a draft, an unknown protocol."""
+
+    status, code = 422, "business-rule"
+
+
+class FaultError(Problem):
+    """A fault of this service."""
+
+    status, code = 500, "exception"
+
+
+def operation_outcome(problem: Problem) -> dict[str, Any]:
+    """The one body of every refusal."""
+    issue: dict[str, Any] = {"severity": "error", "code": problem.code, "diagnostics": str(problem)}
+    if problem.field:
+        issue["expression"] = [problem.field]
+    return {"resourceType": "OperationOutcome", "issue": [issue]}

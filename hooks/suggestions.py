@@ -1,0 +1,131 @@
+"""What a card offers with one click: the corrected order, its removal, a missing test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+from cds.evaluation import Judgement
+from cds.findings import Action, Correction, Finding
+from cds.level import Level
+from cds.recommend import resume_level
+from cds.terminology import Terminology, load_terminology
+from hooks.corrections import corrected_order
+from hooks.wire import Json
+
+_NEVER_TOGETHER = {"heme.wait-next-cycle"}
+
+
+def suggestions_for(
+    judgement: Judgement,
+    findings: Sequence[Finding],
+    drafts: Mapping[str, Mapping[str, Any]],
+    patient_id: str,
+    card: UUID,
+) -> list[Json]:
+    """Suggestions of one card; ``drafts`` are the draft orders as received, by reference."""
+    terminology = load_terminology()
+    offers = _draft_offers(judgement, findings, drafts, terminology)
+    tests = dict.fromkeys(test for finding in findings for test in finding.order_tests)
+    offers += [_order_test(test, terminology, patient_id) for test in tests]
+    return [
+        {"label": label, "uuid": str(uuid5(card, f"{index} {label}")), "actions": actions}
+        for index, (label, actions) in enumerate(offers)
+    ]
+
+
+def _draft_offers(
+    judgement: Judgement, findings: Sequence[Finding], drafts: Mapping[str, Mapping[str, Any]], terminology: Terminology
+) -> list[tuple[str, list[Json]]]:
+    recommendation, regimen = judgement.recommendation, judgement.regimen
+    if recommendation is None or regimen is None:
+        return []
+    corrections = [correction for finding in findings for correction in finding.corrections]
+    match recommendation.action:
+        case Action.DISCONTINUE | Action.HOLD:
+            waiting = [finding for finding in findings if finding.id in _NEVER_TOGETHER]
+            level = resume_level(judgement.case)
+            update = _update(judgement, level, waiting[0].corrections, drafts, terminology) if waiting and level else []
+            return [*update, *_removal(regimen.references, drafts)]
+        case Action.DEFER:
+            return []
+        case Action.MODIFY:
+            return _update(judgement, recommendation.level, corrections, drafts, terminology)
+        case _:
+            levels = [item.value for item in corrections if isinstance(item.value, Level)]
+            level = levels[0] if levels else None
+            return _update(judgement, level, corrections, drafts, terminology) if corrections else []
+
+
+def _update(
+    judgement: Judgement,
+    level: Level | None,
+    corrections: Iterable[Correction],
+    drafts: Mapping[str, Mapping[str, Any]],
+    terminology: Terminology,
+) -> list[tuple[str, list[Json]]]:
+    """Update one draft to the whole corrected regimen and remove the others."""
+    regimen = judgement.regimen
+    assert regimen is not None
+    first, *others = regimen.orders
+    draft = drafts.get(first.reference)
+    if draft is None or not _is_echoable(draft):
+        return []
+    corrections = tuple(corrections)
+    changed = corrected_order(draft, first, level, corrections, terminology)
+    if changed is None and level is not None:
+        level = _stocked(judgement)
+        changed = None if level is None else corrected_order(draft, first, level, corrections, terminology)
+    if changed is None:
+        return []
+    label = f"Change to {level.in_words}" if level is not None else f"Correct {_named(corrections)}"
+    update: Json = {"type": "update", "description": label, "resource": changed}
+    removed = [_delete(order.reference) for order in others if order.reference in drafts] if level is not None else []
+    return [(label, [update, *removed])]
+
+
+def _stocked(judgement: Judgement) -> Level | None:
+    """The lower level to offer where no capsule of the target's strength exists."""
+    alternative = judgement.case.protocol.renal.unstocked_alternative
+    return None if alternative is None else alternative.value
+
+
+def _named(corrections: Sequence[Correction]) -> str:
+    names = dict.fromkeys(correction.field.replace("_", " ") for correction in corrections)
+    return ", ".join(names)
+
+
+def _removal(references: Sequence[str], drafts: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[Json]]]:
+    actions = [_delete(reference) for reference in references if reference in drafts]
+    return [("Remove this lenalidomide order", actions)] if actions else []
+
+
+def _delete(reference: str) -> Json:
+    return {"type": "delete", "description": "Remove the lenalidomide order", "resourceId": reference}
+
+
+def _order_test(test: str, terminology: Terminology, patient_id: str) -> tuple[str, list[Json]]:
+    name, code, display = terminology.orderable(test)
+    resource = {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "order",
+        "code": {
+            "coding": [{"system": terminology.system_uris["loinc"], "code": code, "display": display}],
+            "text": name,
+        },
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
+    label = f"Order {name}"
+    return label, [{"type": "create", "description": label, "resource": resource}]
+
+
+def _is_echoable(value: object) -> bool:
+    """Whether a draft can be sent back as JSON: a number that is none cannot."""
+    if isinstance(value, Mapping):
+        return all(_is_echoable(item) for item in value.values())
+    if isinstance(value, list):
+        return all(_is_echoable(item) for item in value)
+    finite = getattr(value, "is_finite", None)
+    return value == value and (finite is None or bool(finite()))  # noqa: PLR0124 -- NaN is the value unequal to itself

@@ -1,0 +1,125 @@
+"""The standard's JSON: tolerant types for what we receive, JSON without nulls for what we send."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+
+from hooks.problems import MalformedError
+
+EXTENSION = "org.lenalidomide-maintenance"
+ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW = "order-select", "order-sign", "patient-view"
+SERVICES = {f"lenalidomide-{hook}": hook for hook in (ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW)}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class HookRequest:
+    """A CDS Hooks request as far as this service uses it. ``selections`` is None where the hook has none."""
+
+    hook: str
+    hook_instance: str
+    patient_id: str
+    draft_orders: Sequence[Any]
+    selections: frozenset[str] | None
+    prefetch: Mapping[str, Any]
+    fhir_server: str | None
+    protocol: str | None
+    now: str | None
+
+
+def decode(body: bytes | str) -> Any:
+    """JSON with exact decimals. NaN and Infinity, which are not JSON but are sent, become decimals nobody can use."""
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=Decimal)
+    except RecursionError:
+        raise MalformedError("", "the body is nested too deeply") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        detail = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
+        raise MalformedError("", f"the body is not JSON{detail}") from None
+
+
+def encode(document: Mapping[str, Any]) -> str:
+    """JSON text; decimals as the numbers they are, never NaN."""
+    return simplejson.dumps(document, use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def read_request(raw: object) -> HookRequest:
+    """Check what is used, ignore what is not known. Raises MalformedError naming the field and what was expected."""
+    request = _object(raw, "body")
+    hook = _string(request.get("hook"), "hook")
+    context = _object(request.get("context"), "context")
+    _string(context.get("userId"), "context.userId")
+    drafts: Sequence[Any] = ()
+    selections = None
+    if hook != PATIENT_VIEW:
+        drafts = _entries(context.get("draftOrders"))
+    if hook == ORDER_SELECT:
+        selections = _selections(context.get("selections"))
+    prefetch = request.get("prefetch")
+    extension = _object(request.get("extension", {}), "extension")
+    server = request.get("fhirServer")
+    return HookRequest(
+        hook,
+        _string(request.get("hookInstance"), "hookInstance"),
+        _string(context.get("patientId"), "context.patientId").removeprefix("Patient/"),
+        drafts,
+        selections,
+        {} if prefetch is None else _object(prefetch, "prefetch"),
+        None if server is None else _string(server, "fhirServer"),
+        _optional(extension, f"{EXTENSION}.protocol"),
+        _optional(extension, f"{EXTENSION}.now"),
+    )
+
+
+def number(value: Decimal | None) -> int | float | None:
+    """A decimal as a JSON number of any encoder."""
+    if value is None:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def instant(moment: datetime) -> str:
+    """ISO 8601 with the offset."""
+    return moment.isoformat(timespec="seconds")
+
+
+def _entries(raw: object) -> Sequence[Any]:
+    bundle = _object(raw, "context.draftOrders")
+    if bundle.get("resourceType") != "Bundle":
+        raise MalformedError("context.draftOrders", "expected a Bundle")
+    entries = bundle.get("entry", [])
+    if not isinstance(entries, list):
+        raise MalformedError("context.draftOrders.entry", "expected a list")
+    return entries
+
+
+def _selections(raw: object) -> frozenset[str] | None:
+    if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
+        raise MalformedError("context.selections", "expected a list of strings such as MedicationRequest/123")
+    # An empty selection says nothing about which order is meant: all are judged.
+    return frozenset(raw) or None
+
+
+def _object(raw: object, field: str) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise MalformedError(field, "is missing, expected an object" if raw is None else "expected an object")
+    return raw
+
+
+def _string(raw: object, field: str) -> str:
+    if not isinstance(raw, str) or not raw.strip():
+        raise MalformedError(field, "is missing, expected a string" if raw is None else "expected a non-empty string")
+    return raw
+
+
+def _optional(extension: Mapping[str, Any], name: str) -> str | None:
+    value = extension.get(name)
+    return None if value is None else _string(value, f"extension.{name}")
