@@ -108,7 +108,7 @@ class Course:
         """Why the current level cannot be told; empty when it can, or at a new start."""
         problems = list(self.unreadable)
         if not self.history.proves_absence and not (self.history is Supply.PARTIAL and self.periods):
-            problems.append(f"the order history {self.history.value}")
+            problems.append(f"the order history was {self.history.value}")
         latest = self.latest
         if latest is None:
             return tuple(problems)

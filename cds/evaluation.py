@@ -39,18 +39,20 @@ class Evaluation:
     unread: tuple[Unread, ...]
 
 
-def evaluate(snapshot: PatientSnapshot, drafts: DraftOrders, protocol: Protocol, now: datetime) -> Evaluation:
-    """Judge every lenalidomide draft; without any, the treatment as it stands if there ever was one.
+def evaluate(snapshot: PatientSnapshot, drafts: DraftOrders | None, protocol: Protocol, now: datetime) -> Evaluation:
+    """Judge every lenalidomide draft; or, where no order is being written (None), the treatment as it stands.
 
     ``now`` must be aware; its zone is the organisation's. Same arguments, same result.
     """
     if now.tzinfo is None:
         msg = "now must be an aware datetime in the organisation's time zone"
         raise ValueError(msg)
-    judged = [_judge(Case(snapshot, drafts, regimen, protocol, now)) for regimen in regimens(drafts)]
-    if not drafts.orders and any(order.drug.token == LENALIDOMIDE for order in snapshot.orders):
-        judged = [_judge(Case(snapshot, drafts, None, protocol, now))]
-    return Evaluation(protocol, now, tuple(judged), (*snapshot.unread, *drafts.unread))
+    if drafts is not None:
+        cases = [Case(snapshot, drafts, regimen, protocol, now) for regimen in regimens(drafts)]
+        return Evaluation(protocol, now, tuple(_judge(case) for case in cases), (*snapshot.unread, *drafts.unread))
+    treated = any(order.drug.token == LENALIDOMIDE for order in snapshot.orders)
+    judged = (_judge(Case(snapshot, DraftOrders(), None, protocol, now)),) if treated else ()
+    return Evaluation(protocol, now, judged, snapshot.unread)
 
 
 def _judge(case: Case) -> Judgement:

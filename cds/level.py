@@ -60,6 +60,11 @@ class Level:
         frequency = "" if self.schedule is Schedule.EVERY_OTHER_DAY else "once daily, "
         return f"{plain(self.dose_mg)} mg {frequency}{self.schedule.in_words}"
 
+    @property
+    def brief(self) -> str:
+        """``10 mg days 1–28``."""
+        return f"{plain(self.dose_mg)} mg {self.schedule.in_words}"
+
     def __str__(self) -> str:
         return f"{plain(self.dose_mg)}/{self.schedule.value}"
 

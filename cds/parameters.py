@@ -125,7 +125,8 @@ class Threshold(Parameter):
     @property
     def amount(self) -> str:
         """``0.5 ×10⁹/L``."""
-        return f"{plain(self.value)} {printed_unit(self.unit)}"
+        unit = printed_unit(self.unit)
+        return f"{plain(self.value)} {unit.removesuffix('s') if self.value == 1 else unit}"
 
 
 class DoseLevel(Parameter):
@@ -220,7 +221,7 @@ class RenalBands(Parameter):
     @property
     def in_words(self) -> str:
         """All bands in one line."""
-        return "; ".join(f"{band.in_words} {self.unit}: at most {band.cap.in_words}" for band in self.value)
+        return "; ".join(f"{band.in_words} {self.unit}: {band.cap.brief}" for band in self.value)
 
 
 class CycleWindow(Strict):

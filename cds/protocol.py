@@ -31,13 +31,15 @@ _AREAS = (
     "reproduction",
     "eligibility",
 )
+_OPTIONAL_PART = re.compile(r"\[([^\[\]]*)\]")
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+\.[a-z0-9_]+)\}")
 
 
 class Source(Strict):
-    """A source document; ``checked`` says how far it was read while the protocol was written."""
+    """A source document: its title, the short name a card prints, and how far it was read for the protocol."""
 
     title: str
+    short: str
     checked: str
     url: str | None = None
 
@@ -103,12 +105,22 @@ class Protocol(Strict):
                     yield f"{area}.{name}", value
 
     def fill(self, text: str) -> str:
-        """Put parameters into ``{area.name}`` placeholders; a parameter the protocol does not have reads as such."""
-        return _PLACEHOLDER.sub(lambda match: self._in_words(match[1]), text)
+        """Put parameters into ``{area.name}`` placeholders.
+
+        A part in square brackets is left out where the protocol does not have all parameters in it.
+        """
+        whole = _OPTIONAL_PART.sub(lambda match: match[1] if self._has_all(match[1]) else "", text)
+        return _PLACEHOLDER.sub(lambda match: self._in_words(match[1]), whole)
+
+    def _has_all(self, text: str) -> bool:
+        return all(self.parameter(match[1]) is not None for match in _PLACEHOLDER.finditer(text))
 
     def _in_words(self, path: str) -> str:
         parameter = self.parameter(path)
-        return "(not in this protocol)" if parameter is None else parameter.in_words
+        if parameter is None:
+            msg = f"{self.id} has no {path}: put the part of the sentence that names it in square brackets"
+            raise KeyError(msg)
+        return parameter.in_words
 
 
 @cache

@@ -14,11 +14,11 @@ from cds.level import Level, Schedule
 class Supply(Enum):
     """What came of one kind of data. Only WHOLE and EMPTY prove that something does not exist."""
 
-    ABSENT = "was not supplied"
-    FAILED = "could not be retrieved"
-    PARTIAL = "was supplied only in part"
-    EMPTY = "is empty"
-    WHOLE = "was supplied"
+    ABSENT = "not supplied"
+    FAILED = "not retrieved"
+    PARTIAL = "supplied only in part"
+    EMPTY = "empty"
+    WHOLE = "supplied"
 
     @property
     def proves_absence(self) -> bool:

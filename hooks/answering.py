@@ -15,7 +15,7 @@ from hooks.cards import Request, cards_for
 from hooks.explanation import explanation
 from hooks.prefetch import read_prefetch
 from hooks.problems import MalformedError, UnobtainableError, UnsuitableError
-from hooks.wire import EXTENSION, SERVICES, HookRequest, Json, read_request
+from hooks.wire import EXTENSION, PATIENT_VIEW, SERVICES, HookRequest, Json, read_request
 
 
 def answer(
@@ -59,7 +59,7 @@ def _answer(
         )
     history = [item for item in supplied.found if item.resource.get("resourceType") != "Medication"]
     snapshot = read_snapshot(history, supplied.supply, reading, (*supplied.unread, *refused, *note))
-    evaluation = evaluate(snapshot, orders, chosen, now)
+    evaluation = evaluate(snapshot, None if request.hook == PATIENT_VIEW else orders, chosen, now)
     by_reference = {
         f"{item.resource.get('resourceType')}/{item.resource.get('id')}": item.resource
         for item in drafts

@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from cds.evaluation import Evaluation, Judgement
 from cds.findings import Action, Finding, Indicator, Outcome, Recommendation
 from cds.protocol import Protocol
-from cds.snapshot import REQUIRED_KINDS, Unread
+from cds.snapshot import REQUIRED_KINDS, PatientSnapshot, Unread
 from cds.words import on
 from hooks.markdown import escaped, headline
 from hooks.suggestions import suggestions_for
@@ -18,6 +18,15 @@ from hooks.wire import EXTENSION, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW, Json
 
 _SYSTEM = "urn:lenalidomide-maintenance"
 _LONG_LIST = 5
+_KIND_NAMES = {
+    "Patient": "Demographics",
+    "Observation": "Laboratory results and vital signs",
+    "MedicationRequest": "Medication orders",
+    "Condition": "Diagnoses",
+    "Procedure": "Procedures",
+    "AllergyIntolerance": "Allergies",
+}
+_NO_DOCUMENT = {"[policy]": "policy of this service", "[unverified]": "not verified in a source"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,7 @@ def _card(
         f"{recommendation.action.value} {recommendation.level or recommendation.resume_at}" if recommendation else kind
     )
     source = {
-        "label": f"{protocol.document.title}",
+        "label": protocol.document.short,
         "topic": {"system": f"{_SYSTEM}:rule", "code": topic, "display": lead.id},
     }
     if protocol.document.url is not None:
@@ -196,7 +205,7 @@ def _detail(
     ]
     others = [finding for finding in findings if finding is not lead and _adds_something(finding)]
     if others:
-        parts.append("**Also**\n\n" + "\n".join(f"- {escaped(_line(finding))}" for finding in others))
+        parts.append("**Also**\n\n" + "\n".join(f"- {escaped(_line(finding, recommendation))}" for finding in others))
     unchecked = _unchecked(judgement, evaluation)
     if unchecked:
         parts.append("**Not checked**\n\n" + "\n".join(f"- {escaped(line)}" for line in unchecked))
@@ -220,42 +229,47 @@ def _adds_something(finding: Finding) -> bool:
     return not (finding.outcome is Outcome.UNKNOWN and finding.area == "heme")
 
 
-def _line(finding: Finding) -> str:
-    return (
-        finding.summary
-        if finding.indicator is Indicator.INFO or not finding.advice
-        else f"{finding.summary}. {finding.advice}"
-    )
+def _line(finding: Finding, recommendation: Recommendation | None) -> str:
+    """Its headline; also its advice where it is a reason of the recommendation."""
+    decisive = recommendation is not None and finding.id in recommendation.reasons and finding.advice
+    return f"{finding.summary}. {finding.advice}" if decisive else finding.summary
 
 
 def _sources(finding: Finding, protocol: Protocol) -> str:
-    if not finding.sources:
+    """Where the rule stands: in the protocol's own documents if it does, else wherever it was taken from."""
+    own = [cite for cite in finding.sources if cite.partition(" ")[0] in {*protocol.sources, *_NO_DOCUMENT}]
+    places: dict[str, list[str]] = {}
+    for citation in own or finding.sources:
+        document, place = _cited(citation, protocol)
+        places.setdefault(document, []).append(place)
+    if not places:
         return ""
-    inherited = f"; inherited from {finding.inherited_from}" if finding.inherited_from else ""
-    titles = [_cited(citation, protocol) for citation in finding.sources]
-    return f"*Source:* {escaped('; '.join(dict.fromkeys(titles)) + inherited)}"
+    texts = [f"{document} {', '.join(dict.fromkeys(found))}".strip() for document, found in places.items()]
+    inherited = f" (inherited from {finding.inherited_from})" if finding.inherited_from else ""
+    return f"*Source:* {escaped('; '.join(texts) + inherited)}"
 
 
-def _cited(citation: str, protocol: Protocol) -> str:
+def _cited(citation: str, protocol: Protocol) -> tuple[str, str]:
+    """Document and place as a card prints them; an unread document is not cited as if it had been."""
     source, _, place = citation.partition(" ")
     document = protocol.documents.get(source)
     if document is None:
-        return citation.strip("[]")
-    if document.checked == "not yet":
-        return f"{document.title}, not verified"
-    return f"{document.title}, {place}"
+        return _NO_DOCUMENT.get(citation, citation), ""
+    return (f"{document.short} (not verified)", "") if document.checked == "not yet" else (document.short, place)
 
 
 def _unchecked(judgement: Judgement, evaluation: Evaluation) -> list[str]:
     """What was not supplied, and what could not be read."""
     snapshot = judgement.case.snapshot
     supplies = {kind: snapshot.supplied(kind) for kind in REQUIRED_KINDS}
-    lines = [f"{kind} {supply.value}" for kind, supply in supplies.items() if not supply.proves_absence]
-    unread = [f"{item.reference}: {item.why}" for item in _relevant(evaluation.unread)]
+    lines = [f"{_KIND_NAMES[kind]}: {supply.value}" for kind, supply in supplies.items() if not supply.proves_absence]
+    unread = [f"{item.reference}: {item.why}" for item in evaluation.unread if _matters(item, snapshot)]
     if len(unread) > _LONG_LIST:
         unread = [*unread[:_LONG_LIST], f"and {len(unread) - _LONG_LIST} more that could not be used"]
     return lines + unread
 
 
-def _relevant(unread: Sequence[Unread]) -> list[Unread]:
-    return sorted(unread, key=lambda item: item.token is None)
+def _matters(unread: Unread, snapshot: PatientSnapshot) -> bool:
+    """Whether something could have been different had it been read: not when a later result of its kind was."""
+    later = (result.day > unread.day for result in snapshot.of(unread.token or "") if unread.day is not None)
+    return not any(later)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from cds.evaluation import Judgement
 from cds.findings import Action, Correction, Finding
-from cds.level import Level
+from cds.level import Level, plain
 from cds.recommend import resume_level
 from cds.terminology import Terminology, load_terminology
 from hooks.corrections import corrected_order
@@ -74,12 +74,14 @@ def _update(
         return []
     corrections = tuple(corrections)
     changed = corrected_order(draft, first, level, corrections, terminology)
+    reason = ""
     if changed is None and level is not None:
+        reason = f" (no {plain(level.dose_mg)} mg capsule)"
         level = _stocked(judgement)
         changed = None if level is None else corrected_order(draft, first, level, corrections, terminology)
     if changed is None:
         return []
-    label = f"Change to {level.in_words}" if level is not None else f"Correct {_named(corrections)}"
+    label = f"Change to {level.in_words}{reason}" if level is not None else f"Correct {_named(corrections)}"
     update: Json = {"type": "update", "description": label, "resource": changed}
     removed = [_delete(order.reference) for order in others if order.reference in drafts] if level is not None else []
     return [(label, [update, *removed])]

@@ -37,7 +37,7 @@ def read_value(element: Json, kind: ObservationKind, terminology: Terminology) -
     if answer is not None:
         return Value(None, answer, "")
     if kind.units is None:
-        return _answer_only(element, kind)
+        return _without_units(element, kind)
     quantity = _quantity(element, kind)
     measurement, convert = _measure(quantity, kind, kind.units, terminology)
     return Value(measurement, None, kind.units.canonical, _upper_limit(element, kind.units, convert))
@@ -53,8 +53,13 @@ def _answer(element: Json, terminology: Terminology) -> str | None:
     return terminology.answer((), value) if value else None
 
 
-def _answer_only(element: Json, kind: ObservationKind) -> Value:
-    """A kind without units: a date, or words that no answer is known for."""
+def _without_units(element: Json, kind: ObservationKind) -> Value:
+    """A kind for which no unit is listed, as no rule compares it: its number as it came, or a date."""
+    if "valueQuantity" in element:
+        quantity = mapping(element["valueQuantity"])
+        comparator = quantity.get("comparator")
+        stated = comparator if isinstance(comparator, str) and comparator in _COMPARATORS else None
+        return Value(Measurement(number(quantity.get("value"), kind.name), stated), None, text(quantity.get("unit")))
     value_date = text(element.get("valueDateTime"))
     if value_date:
         return Value(None, value_date, "")

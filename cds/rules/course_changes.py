@@ -80,7 +80,7 @@ def escalation_eligible(case: Case) -> Report | None:
 
 @rule(
     "dosing.escalation-premature",
-    "Dose increase ({dosing.escalation}) only after {dosing.escalation_cycles}, tolerated, one step.",
+    "Dose increase: {dosing.escalation}[; after {dosing.escalation_cycles}, if tolerated].",
     cites=("dosing.escalation", "dosing.escalation_cycles", "dosing.escalation_months"),
 )
 def escalation_premature(case: Case) -> Report | None:
@@ -172,8 +172,8 @@ def re_escalation(case: Case) -> Report | None:
 
 @rule(
     "dosing.duration-stop",
-    "Treatment ends by plan: {dosing.duration_on_maintenance} on maintenance, {dosing.duration_after_transplant} after "
-    "transplant, or stringent complete response for {dosing.duration_stringent_response}.",
+    "Treatment ends by plan[ {dosing.duration_on_maintenance} on maintenance][ {dosing.duration_after_transplant} after "
+    "transplant][, or with a stringent complete response for {dosing.duration_stringent_response}].",
     cites=("dosing.duration_on_maintenance", "dosing.duration_after_transplant", "dosing.duration_stringent_response"),
     applies=lambda protocol: any((protocol.dosing.duration_on_maintenance, protocol.dosing.duration_after_transplant)),
 )

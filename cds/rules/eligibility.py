@@ -28,6 +28,14 @@ _CLL = "chronic-lymphocytic-leukaemia"
 def indication(case: Case) -> Report | None:
     """The diagnosis the order is for."""
     snapshot = case.snapshot
+    if snapshot.patient is not None and snapshot.patient.deceased:
+        return Report(
+            Indicator.CRITICAL,
+            "The patient is recorded as deceased: check the patient",
+            "No order is indicated.",
+            (Evidence("deceased", reference=snapshot.patient.reference),),
+            Action.HOLD,
+        )
     leukaemia = [condition for condition in snapshot.conditions_of(_CLL) if condition.active is not False]
     if leukaemia:
         return Report(
@@ -108,7 +116,7 @@ def transplant(case: Case) -> Report | None:
 
 @rule(
     "eligibility.age",
-    "Not {eligibility.child}; this protocol: not {eligibility.older_than_trial}; nobody {eligibility.not_represented} was "
+    "Not {eligibility.child}[; this protocol: not {eligibility.older_than_trial}]; nobody {eligibility.not_represented} was "
     "in the maintenance trials.",
     cites=("eligibility.child", "eligibility.older_than_trial", "eligibility.not_represented"),
 )

@@ -69,12 +69,16 @@ def _interruption(case: Case, lineage: str, limit: Threshold, resume: Threshold)
     )
 
 
+def _verb(lineage: str) -> str:
+    return "are" if lineage == PLATELETS else "is"
+
+
 def _how_to_resume(case: Case, episode: Episode, lineage: str, resume: Threshold) -> str:
     level = resume_level(case)
     at = f" at {level.in_words}" if level is not None else ""
     waits = _waits_for_next_cycle(case, episode)
     when = ", not before the next cycle," if waits else ""
-    text = f"Interrupt; blood count weekly. Resume{when} when {NAMES[lineage]} {resume.in_words}{at}."
+    text = f"Interrupt; blood count weekly. Resume{when}{at} when {NAMES[lineage]} {_verb(lineage)} {resume.in_words}."
     if gcsf_keeps_dose(case, episode):
         text += " This protocol also allows G-CSF at the same dose when neutropenia is the only toxicity."
     return text
@@ -82,7 +86,7 @@ def _how_to_resume(case: Case, episode: Episode, lineage: str, resume: Threshold
 
 @rule(
     "heme.anc-interrupt",
-    "Interrupt when neutrophils are {heme.anc_interrupt}; resume one level lower at {heme.anc_resume}.",
+    "Interrupt when neutrophils are {heme.anc_interrupt}; resume one level lower when {heme.anc_resume}.",
     cites=("heme.anc_interrupt", "heme.anc_resume"),
     needs_draft=False,
 )
@@ -93,7 +97,7 @@ def anc_interrupt(case: Case) -> Report | None:
 
 @rule(
     "heme.plt-interrupt",
-    "Interrupt when platelets are {heme.platelets_interrupt}; resume one level lower at {heme.platelets_resume}.",
+    "Interrupt when platelets are {heme.platelets_interrupt}; resume one level lower when {heme.platelets_resume}.",
     cites=("heme.platelets_interrupt", "heme.platelets_resume"),
     needs_draft=False,
 )

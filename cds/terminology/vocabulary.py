@@ -30,6 +30,7 @@ _FILES = (
     "race",
     "orderables",
 )
+_REFERENCE_SYSTEMS = {"loinc", "snomed"}
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,11 @@ class Terminology:
 
     def observation_hinted_by(self, codings: Iterable[Coding], text: str) -> ObservationKind | None:
         """What an Observation without a known code looks like: by a code without system, or by its name."""
+        codings = list(codings)
         token = self._observation_index.token(Coding("loinc", code) for system, code in codings if system is None)
-        token = token or _named(self._observation_words, text)
+        if token is None and not any(system in _REFERENCE_SYSTEMS for system, _ in codings):
+            # A code of a reference system that is not listed is another test, whatever its name resembles.
+            token = _named(self._observation_words, text)
         return None if token is None else self._kinds[token]
 
     def loinc_codes(self, token: str) -> list[str]:
