@@ -31,6 +31,12 @@ _AREAS = (
     "reproduction",
     "eligibility",
 )
+_PARTS_OF_ESCALATION = {
+    "escalation_from": "single step",
+    "escalation_to": "single step",
+    "escalation_cycles": "single step",
+    "escalation_months": "step by step",
+}
 _OPTIONAL_PART = re.compile(r"\[([^\[\]]*)\]")
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+\.[a-z0-9_]+)\}")
 
@@ -204,10 +210,20 @@ def _resolve(name: str, raw: Mapping[str, Any]) -> dict[str, Any]:
         for origin in reversed(chain):
             for parameter, entry in raw[origin].get(area, {}).items():
                 section[parameter] = entry | {"origin": origin}
+        if area == "dosing":
+            _drop_foreign_escalation(section)
         for parameter, entry in section.items():
             section[parameter] = entry | {"inherited_from": _inherited_from(entry, chain, raw)}
         resolved[area] = section
     return resolved
+
+
+def _drop_foreign_escalation(dosing: dict[str, Any]) -> None:
+    """A protocol with its own kind of escalation does not inherit the parts of another kind."""
+    kind = dosing.get("escalation", {}).get("value")
+    for part, its_kind in _PARTS_OF_ESCALATION.items():
+        if kind != its_kind:
+            dosing.pop(part, None)
 
 
 def _inherited_from(entry: Mapping[str, Any], chain: list[str], raw: Mapping[str, Any]) -> str | None:

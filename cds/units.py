@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _RAISED = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
@@ -46,6 +47,7 @@ class UnitTable:
         return self._exact.get(key) or self._folded.get(key.casefold())
 
 
+@lru_cache(maxsize=1024)
 def normalise(unit: str) -> str:
     """One spelling for typographic variants: ``×10⁹ / L`` and ``x10^9/L``; case is kept."""
     raised = "".join(

@@ -88,6 +88,9 @@ def read_prefetch(prefetch: Mapping[str, Any]) -> Supplied:
         unread += problems
         for kind in _kinds_of(key, resources):
             states.setdefault(kind, []).append(state)
+    declared = OBSERVATION_KEYS.keys()
+    if declared & prefetch.keys():
+        states["Observation"] += [Supply.ABSENT for _ in declared - prefetch.keys()]
     return Supplied(tuple(found), {kind: _together(seen) for kind, seen in states.items()}, tuple(unread))
 
 
@@ -165,6 +168,6 @@ def _together(states: list[Supply]) -> Supply:
     """One state of a kind that came in several parts: what failed in one part is not known."""
     if not states:
         return Supply.ABSENT
-    if Supply.FAILED in states or Supply.PARTIAL in states:
-        return Supply.FAILED if set(states) == {Supply.FAILED} else Supply.PARTIAL
-    return Supply.WHOLE if Supply.WHOLE in states else Supply.EMPTY
+    if all(state.proves_absence for state in states):
+        return Supply.WHOLE if Supply.WHOLE in states else Supply.EMPTY
+    return states[0] if len(set(states)) == 1 else Supply.PARTIAL

@@ -87,14 +87,14 @@ def day(raw: object, zone: tzinfo) -> date | None:
 
 def mapping(raw: object) -> Json:
     """An object, or an empty one where something else stands."""
-    return raw if isinstance(raw, Mapping) else {}
+    return raw if isinstance(raw, dict) else {}
 
 
 def items(raw: object) -> list[Json]:
     """The objects of a list; senders also put a single object where a list belongs."""
-    if isinstance(raw, Mapping):
-        return [raw]
-    return [item for item in raw if isinstance(item, Mapping)] if isinstance(raw, list) else []
+    if isinstance(raw, list):
+        return [item for item in raw if isinstance(item, dict)]
+    return [raw] if isinstance(raw, dict) else []
 
 
 def text(raw: object) -> str:

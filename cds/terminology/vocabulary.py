@@ -109,7 +109,7 @@ class Terminology:
         token = self._observation_index.token(Coding("loinc", code) for system, code in codings if system is None)
         if token is None and not any(system in _REFERENCE_SYSTEMS for system, _ in codings):
             # A code of a reference system that is not listed is another test, whatever its name resembles.
-            token = _named(self._observation_words, text)
+            token = self._observation_words.named_in(text)
         return None if token is None else self._kinds[token]
 
     def loinc_codes(self, token: str) -> list[str]:
@@ -136,7 +136,7 @@ class Terminology:
 
     def drug_named_in(self, text: str) -> DrugConcept | None:
         """A drug whose name stands in free text: a hint, never an identification."""
-        token = _named(self._drug_words, text)
+        token = self._drug_words.named_in(text)
         return None if token is None else self._concepts[token]
 
     def orderable(self, token: str) -> tuple[str, str, str]:
@@ -147,11 +147,11 @@ class Terminology:
 
     def condition_named_in(self, text: str) -> str | None:
         """Token of a listed condition that free text looks like."""
-        return _named(self._condition_words, text)
+        return self._condition_words.named_in(text)
 
     def procedure_named_in(self, text: str) -> str | None:
         """Token of a listed procedure that free text looks like."""
-        return _named(self._procedure_words, text)
+        return self._procedure_words.named_in(text)
 
     def answer(self, codings: Iterable[Coding], text: str | None) -> str | None:
         """Token of a coded or textual answer: ``positive``, ``pregnant``, ``stable-disease`` …."""
@@ -227,13 +227,25 @@ def _products(entries: Mapping[str, Any]) -> dict[str, dict[Decimal, tuple[str, 
     }
 
 
-def _words(entries: Mapping[str, Any]) -> list[tuple[re.Pattern[str], str]]:
-    return [
-        (re.compile(rf"\b(?:{'|'.join(re.escape(word) for word in words)})\b", re.IGNORECASE), token)
-        for token, entry in entries.items()
-        if (words := entry.get("words"))
-    ]
+@dataclass(frozen=True)
+class _Words:
+    """Words by which free text looks like a token; one pattern for all of them."""
+
+    pattern: re.Pattern[str]
+    tokens: Mapping[str, str]
+
+    def named_in(self, text: str) -> str | None:
+        """The token of the first word found in the text."""
+        match = self.pattern.search(text)
+        return None if match is None else self.tokens.get(match[0].casefold())
 
 
-def _named(patterns: Iterable[tuple[re.Pattern[str], str]], text: str) -> str | None:
-    return next((token for pattern, token in patterns if pattern.search(text)), None)
+def _words(entries: Mapping[str, Any]) -> _Words:
+    tokens: dict[str, str] = {}
+    for token, entry in entries.items():
+        for word in entry.get("words", []):
+            tokens.setdefault(str(word).casefold(), token)
+    # Of words that begin at the same place the longest is meant.
+    longest_first = sorted(tokens, key=len, reverse=True)
+    pattern = re.compile(rf"\b(?:{'|'.join(re.escape(word) for word in longest_first)})\b", re.IGNORECASE)
+    return _Words(pattern, tokens)
