@@ -16,8 +16,8 @@ from cds.parameters import Threshold, Truth
 from cds.protocol import Protocol
 from cds.regimen import Regimen, references_of
 from cds.reproduction import ReproductiveClass, reproductive_class
-from cds.snapshot import DraftOrders, Fault, MedicationOrder, PatientSnapshot, Result, Unread
-from cds.toxicity import Reactions, attributed_reactions, liver_hold
+from cds.snapshot import DraftOrders, Fault, MedicationOrder, PatientSnapshot, Result, Supply, Unread
+from cds.toxicity import Reactions, attributed_reactions, liver_hold, liver_hold_since
 
 COUNTS = (NEUTROPHILS, PLATELETS)
 _STEROIDS = ("dexamethasone", "prednisone", "prednisolone")
@@ -56,7 +56,8 @@ class Case:
     @cached_property
     def kidney(self) -> Kidney:
         """Kidney function."""
-        return assess_kidney(self.snapshot, self.protocol, self.today, new_start=self.course.new_start)
+        hidden = self.hides_newer("creatinine")
+        return assess_kidney(self.snapshot, self.protocol, self.today, hidden, new_start=self.course.new_start)
 
     @cached_property
     def renal_cap(self) -> Level | None:
@@ -126,7 +127,16 @@ class Case:
         dosing = self.protocol.dosing
         if self.course.episodes or self.reactions.open_severe or self.reactions.permanent_stop or self.liver_hold:
             return False
-        return self.counts_permit(dosing.escalation_anc, dosing.escalation_platelets)
+        permitted = self.counts_permit(dosing.escalation_anc, dosing.escalation_platelets)
+        return None if permitted and self.history_may_hide_something else permitted
+
+    @property
+    def history_may_hide_something(self) -> bool:
+        """Whether an earlier drop, order or transplant may lie in what was not supplied."""
+        kinds = ("Observation", "MedicationRequest")
+        return self.course.transplant_date_unknown or any(
+            self.snapshot.supplied(kind) is Supply.PARTIAL for kind in kinds
+        )
 
     def counts_permit(self, anc: Threshold, platelets: Threshold) -> Truth:
         """Whether both latest counts meet their limits and are fresh; None when stale or undecidable."""
@@ -139,7 +149,9 @@ class Case:
     @property
     def toxicity_since_start(self) -> bool:
         """A drop, a severe reaction or a liver hold since maintenance start."""
-        return bool(self.course.episodes) or self.reactions.any_severe or self.liver_hold is not None
+        since = self.course.maintenance_start
+        liver = self.liver_hold is not None or liver_hold_since(self.snapshot, self.protocol, since)
+        return bool(self.course.episodes) or self.reactions.any_severe or liver
 
     @cached_property
     def steroid(self) -> MedicationOrder | None:
@@ -196,11 +208,17 @@ class Case:
         split = self.regimen.per_day > 1
         return split or (self.regimen.schedule is Schedule.EVERY_OTHER_DAY and not self.every_other_day_is_allowed)
 
-    def newer_unread(self, token: str, fault: Fault) -> tuple[Unread, ...]:
-        """Results that could not be read for one reason and are not older than the latest that could."""
+    def newer_unread(self, token: str, *faults: Fault) -> tuple[Unread, ...]:
+        """Results that could not be read, for one of these reasons, and are not older than the latest that could."""
         usable = max((result.day for result in self.snapshot.of(token)), default=date.min)
         return tuple(
             unread
             for unread in self.snapshot.unread
-            if unread.token == token and unread.fault is fault and (unread.day or date.max) >= usable
+            if unread.token == token and unread.fault in faults and (unread.day or date.max) >= usable
         )
+
+    def hides_newer(self, token: str) -> Unread | None:
+        """A result later than the latest readable one, so that the present value is not known."""
+        usable = max((result.day for result in self.snapshot.of(token)), default=date.min)
+        newer = self.newer_unread(token, Fault.UNIT, Fault.IMPLAUSIBLE, Fault.OTHER)
+        return next((unread for unread in newer if (unread.day or date.max) > usable), None)

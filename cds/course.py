@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
+from itertools import pairwise
 
 from cds.episodes import Episode, cytopenia_episodes
 from cds.level import CYCLE_DAYS, Level, Schedule
+from cds.parameters import Threshold
 from cds.protocol import Protocol
 from cds.snapshot import MedicationOrder, PatientSnapshot, ProcedureFact, Supply
 
@@ -16,7 +18,9 @@ LENALIDOMIDE = "lenalidomide"
 TRANSPLANTS = ("autologous-hsct", "allogeneic-sct", "stem-cell-transplant-unspecified")
 _PRESCRIBED = {"active", "completed", "on-hold", "stopped", "ended"}
 _INTERRUPTED = {"on-hold", "stopped"}
-_ORDER_INTENTS = {"order", "original-order", "reflex-order", "filler-order", "instance-order"}
+_UNTOLD = {"unknown", ""}
+_LONGEST_SUPPLY = 3660
+_ORDER_INTENTS = {"", "order", "original-order", "reflex-order", "filler-order", "instance-order"}
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,12 @@ class Course:
     episodes: tuple[Episode, ...]
     transplants: tuple[ProcedureFact, ...]
     history: Supply
+    procedures: Supply
     unreadable: tuple[str, ...]
     today: date
     draft_start: date
     gap_unknown_days: int
+    maintenance_dose: Threshold
 
     @property
     def maintenance_start(self) -> date | None:
@@ -59,13 +65,18 @@ class Course:
     @property
     def new_start(self) -> bool:
         """Whether no maintenance order exists in what was supplied."""
-        return not self.periods
+        return not any(period.start <= self.today for period in self.periods)
 
     @property
     def transplant(self) -> ProcedureFact | None:
         """The latest dated transplant."""
         dated = [procedure for procedure in self.transplants if procedure.day is not None]
         return max(dated, key=lambda procedure: procedure.day or date.min) if dated else None
+
+    @property
+    def transplant_date_unknown(self) -> bool:
+        """Whether a transplant may have been at a time that is not known."""
+        return self.transplant is None and (bool(self.transplants) or not self.procedures.proves_absence)
 
     @property
     def latest(self) -> Period | None:
@@ -89,7 +100,11 @@ class Course:
     @property
     def cycle_number(self) -> int:
         """Calendar cycle of today, not corrected for interruptions; 1 is the first."""
-        return 1 if self.maintenance_start is None else (self.today - self.maintenance_start).days // CYCLE_DAYS + 1
+        return (
+            1
+            if self.maintenance_start is None
+            else max(1, (self.today - self.maintenance_start).days // CYCLE_DAYS + 1)
+        )
 
     @property
     def gap_days(self) -> int | None:
@@ -117,6 +132,8 @@ class Course:
             problems.append(
                 f"the latest order ({_named(latest)}) has no clear dose: {'; '.join(reasons) or 'dose or schedule'}"
             )
+        elif not self.maintenance_dose.holds(latest.level.dose_mg):
+            problems.append(f"the latest order ({_named(latest)}) is {latest.level.in_words}, no maintenance dose")
         if latest.end is None:
             problems.append(f"the latest order ({_named(latest)}) does not say how long it lasts")
         problems += [
@@ -183,10 +200,7 @@ def build_course(
     orders = [
         order
         for order in snapshot.orders
-        if order.drug.token == LENALIDOMIDE
-        and order.status in _PRESCRIBED
-        and order.intent in _ORDER_INTENTS
-        and order.reference not in excluded
+        if order.drug.token == LENALIDOMIDE and order.intent in _ORDER_INTENTS and order.reference not in excluded
     ]
     transplants = tuple(
         procedure
@@ -194,7 +208,8 @@ def build_course(
         if procedure.status == "completed" and (procedure.day is None or procedure.day <= today)
     )
     last_transplant = max((procedure.day for procedure in transplants if procedure.day), default=None)
-    coded = [order for order in orders if order.drug.coded and order.start is not None]
+    prescribed = [order for order in orders if order.status in _PRESCRIBED]
+    coded = [order for order in prescribed if order.drug.coded and order.start is not None]
     periods = _maintenance(_periods(coded, protocol, today), last_transplant, protocol)
     start = draft_start or _after_supply(periods, today)
     maintenance_start = periods[0].start if periods else None
@@ -203,10 +218,12 @@ def build_course(
         cytopenia_episodes(snapshot, protocol, maintenance_start),
         transplants,
         snapshot.supplied("MedicationRequest"),
+        snapshot.supplied("Procedure"),
         _unreadable(snapshot, orders),
         today,
         start,
         int(protocol.dosing.gap_unknown.value),
+        protocol.dosing.maintenance_order,
     )
 
 
@@ -217,10 +234,10 @@ def supply_days(order: MedicationOrder) -> int | None:
         capsules_a_day = order.dosing.daily_mg / order.drug.strength_mg
         dosing_days = int(order.quantity / capsules_a_day)
         days = dosing_days * 2 if schedule is Schedule.EVERY_OTHER_DAY else dosing_days
-    if days is not None and schedule is Schedule.THREE_WEEKS:
-        dosing_days = schedule.dosing_days
-        if days % CYCLE_DAYS and days % dosing_days == 0:
-            return days // dosing_days * CYCLE_DAYS
+    if days is None or not 0 < days <= _LONGEST_SUPPLY:
+        return None
+    if schedule is Schedule.THREE_WEEKS and days % CYCLE_DAYS and days % schedule.dosing_days == 0:
+        return days // schedule.dosing_days * CYCLE_DAYS
     return days
 
 
@@ -234,14 +251,22 @@ def _periods(orders: list[MedicationOrder], protocol: Protocol, today: date) -> 
         else:
             groups.append([order])
     return sorted(
-        (_period(group, protocol, today) for group in groups), key=lambda period: (period.start, str(period.level))
+        (_period(group, protocol, today) for group in groups),
+        key=lambda period: (period.start, period.end or date.max, str(period.level)),
     )
 
 
 def _complements(order: MedicationOrder, group: list[MedicationOrder]) -> bool:
     strengths = {other.drug.strength_mg or other.dosing.daily_mg for other in group}
     same_days = (order.start, supply_days(order)) == (group[0].start, supply_days(group[0]))
-    return same_days and (order.drug.strength_mg or order.dosing.daily_mg) not in strengths
+    replaced = any(order.prior == other.reference or other.prior == order.reference for other in group)
+    stopped = any(other.status in _INTERRUPTED for other in group) != (order.status in _INTERRUPTED)
+    return (
+        same_days
+        and not replaced
+        and not stopped
+        and (order.drug.strength_mg or order.dosing.daily_mg) not in strengths
+    )
 
 
 def _period(orders: list[MedicationOrder], protocol: Protocol, today: date) -> Period:
@@ -295,7 +320,13 @@ def _maintenance(periods: list[Period], transplant: date | None, protocol: Proto
         )
         periods = periods[last_larger + 1 :]
     first = next((index for index, period in enumerate(periods) if _may_be_maintenance(period, protocol)), len(periods))
-    return tuple(periods[first:])
+    course = periods[first:]
+    # An earlier order that does not say how long it lasted ended with the next one at the latest.
+    ended = [
+        period if period.end is not None else replace(period, end=following.start)
+        for period, following in pairwise(course)
+    ]
+    return (*ended, *course[-1:])
 
 
 def _may_be_maintenance(period: Period, protocol: Protocol) -> bool:
@@ -306,9 +337,14 @@ def _may_be_maintenance(period: Period, protocol: Protocol) -> bool:
 
 def _unreadable(snapshot: PatientSnapshot, orders: Sequence[MedicationOrder]) -> tuple[str, ...]:
     problems = [
-        f"{order.reference} looks like lenalidomide by its text only" for order in orders if not order.drug.coded
+        f"{order.reference} looks like lenalidomide by its text only"
+        for order in orders
+        if not order.drug.coded and order.status in _PRESCRIBED | _UNTOLD
     ]
-    problems += [f"{order.reference} is not dated" for order in orders if order.drug.coded and order.start is None]
+    problems += [
+        f"{order.reference} is not dated" for order in orders if order.start is None and order.status in _PRESCRIBED
+    ]
+    problems += [f"{order.reference} does not say whether it was given" for order in orders if order.status in _UNTOLD]
     problems += [
         f"{unread.reference} could not be read: {unread.why}"
         for unread in snapshot.unread

@@ -48,7 +48,7 @@ def evaluate(snapshot: PatientSnapshot, drafts: DraftOrders | None, protocol: Pr
         msg = "now must be an aware datetime in the organisation's time zone"
         raise ValueError(msg)
     if drafts is not None:
-        cases = [Case(snapshot, drafts, regimen, protocol, now) for regimen in regimens(drafts)]
+        cases = [Case(snapshot, drafts, regimen, protocol, now) for regimen in regimens(drafts, now.date())]
         return Evaluation(protocol, now, tuple(_judge(case) for case in cases), (*snapshot.unread, *drafts.unread))
     treated = any(order.drug.token == LENALIDOMIDE for order in snapshot.orders)
     judged = (_judge(Case(snapshot, DraftOrders(), None, protocol, now)),) if treated else ()

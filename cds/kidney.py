@@ -7,10 +7,10 @@ from datetime import date
 from decimal import Decimal
 
 from cds.calculations import adjusted_body_weight, body_mass_index, completed_years, creatinine_clearance
-from cds.counted import highest_first, latest
+from cds.counted import highest_first, latest, lowest_first
 from cds.level import Level, Schedule
 from cds.protocol import Protocol
-from cds.snapshot import ConditionFact, Fault, PatientSnapshot, ProcedureFact, Result
+from cds.snapshot import ConditionFact, Fault, PatientSnapshot, ProcedureFact, Result, Unread
 
 WEIGHTS = ("body-weight", "body-weight-stated")
 
@@ -40,10 +40,14 @@ class Kidney:
         return self.dialysis is not None or (self.clearance is not None and not self.missing)
 
 
-def assess_kidney(snapshot: PatientSnapshot, protocol: Protocol, today: date, *, new_start: bool) -> Kidney:
-    """Cockcroft-Gault with the most recent actual weight; dialysis overrides any clearance."""
-    creatinine = _latest_exact(snapshot.of("creatinine"))
-    weight = _latest_exact([result for token in WEIGHTS for result in snapshot.of(token)])
+def assess_kidney(
+    snapshot: PatientSnapshot, protocol: Protocol, today: date, hidden: Unread | None, *, new_start: bool
+) -> Kidney:
+    """Cockcroft-Gault with the most recent actual weight; dialysis overrides any clearance.
+
+    ``hidden`` is a creatinine that could not be read and is later than any that could.
+    """
+    creatinine, weight = _latest_creatinine(snapshot), _latest_weight(snapshot)
     missing = _missing(snapshot, creatinine, weight)
     low, high = None, None
     adjusted = None
@@ -51,7 +55,7 @@ def assess_kidney(snapshot: PatientSnapshot, protocol: Protocol, today: date, *,
         assert creatinine is not None
         assert weight is not None
         low, high = _clearances(snapshot, weight.value, creatinine.value, today)
-        height = _latest_exact(snapshot.of("body-height"))
+        height = _exact(latest(snapshot.of("body-height"), worse=highest_first))
         if height is not None and protocol.renal.obesity.holds(body_mass_index(weight.value, height.value)):
             female = _is_female(snapshot)
             ideal = adjusted_body_weight(weight.value, height.value, female=female)
@@ -66,6 +70,8 @@ def assess_kidney(snapshot: PatientSnapshot, protocol: Protocol, today: date, *,
         if not (fresh.creatinine_close if close else fresh.creatinine_continuing).holds(age):
             stale = age
             missing = (f"creatinine is {age} days old",)
+    if hidden is not None and creatinine is not None:
+        missing = (*missing, "a later creatinine could not be read")
     return Kidney(
         clearance=low,
         clearance_if_other_sex=high,
@@ -76,18 +82,18 @@ def assess_kidney(snapshot: PatientSnapshot, protocol: Protocol, today: date, *,
         dialysis=_dialysis(snapshot, protocol, today),
         missing=missing,
         stale_days=stale,
-        egfr=_latest_exact(snapshot.of("egfr")),
+        egfr=latest(snapshot.of("egfr"), worse=lowest_first),
     )
 
 
-def clearance_on(snapshot: PatientSnapshot, day: date) -> Decimal | None:
-    """Clearance as the latest creatinine and weight up to a day gave it; None when it could not be computed."""
-    creatinine = _latest_exact([result for result in snapshot.of("creatinine") if result.day <= day])
-    weights = [result for token in WEIGHTS for result in snapshot.of(token)]
-    weight = _latest_exact([result for result in weights if result.day <= day]) or _latest_exact(weights)
+def caps_on(snapshot: PatientSnapshot, protocol: Protocol, day: date) -> set[Level | None] | None:
+    """The caps that creatinine and weight up to a day gave, for every sex possible; None when they could not be computed."""
+    creatinine = _latest_creatinine(snapshot, day)
+    weight = _latest_weight(snapshot, day) or _latest_weight(snapshot)
     if _missing(snapshot, creatinine, weight) or creatinine is None or weight is None:
         return None
-    return _clearances(snapshot, weight.value, creatinine.value, day)[0]
+    values = _clearances(snapshot, weight.value, creatinine.value, day)
+    return {cap_for(protocol, value, dialysis=False) for value in values if value is not None}
 
 
 def cap_for(protocol: Protocol, clearance: Decimal, *, dialysis: bool) -> Level | None:
@@ -116,10 +122,27 @@ def _scheduled(protocol: Protocol, cap: Level) -> Level:
     return cap if schedule is None else Level(cap.dose_mg, Schedule(schedule.value))
 
 
-def _latest_exact(results: list[Result] | tuple[Result, ...]) -> Result | None:
-    """The latest result that is an exact number: a clearance cannot be computed from a bound."""
-    found = latest([result for result in results if result.measurement is not None], worse=highest_first)
-    return None if found is None or found.measurement is None or found.measurement.comparator else found
+def _latest_creatinine(snapshot: PatientSnapshot, until: date | None = None) -> Result | None:
+    """The latest creatinine; a preliminary or post-dated one only where it is higher than the latest final one."""
+    results = [result for result in snapshot.of("creatinine") if until is None or result.day <= until]
+    final = latest(results, worse=highest_first)
+
+    def against(result: Result) -> bool:
+        return final is None or result.value > final.value
+
+    return _exact(latest(results, worse=highest_first, against=against))
+
+
+def _latest_weight(snapshot: PatientSnapshot, until: date | None = None) -> Result | None:
+    """The latest body weight, measured or stated; the lower of simultaneous ones gives the lower clearance."""
+    results = [result for token in WEIGHTS for result in snapshot.of(token) if until is None or result.day <= until]
+    return _exact(latest(results, worse=lowest_first))
+
+
+def _exact(result: Result | None) -> Result | None:
+    """A clearance cannot be computed from a bound."""
+    exact = result is not None and result.measurement is not None and result.measurement.comparator is None
+    return result if exact else None
 
 
 def _missing(snapshot: PatientSnapshot, creatinine: Result | None, weight: Result | None) -> tuple[str, ...]:
@@ -163,7 +186,11 @@ def _dialysis(snapshot: PatientSnapshot, protocol: Protocol, today: date) -> Pro
         if running or recent:
             return procedure
     return next(
-        (condition for condition in snapshot.conditions_of("dialysis-dependence") if condition.active is not False),
+        (
+            condition
+            for condition in snapshot.conditions_of("dialysis-dependence")
+            if condition.active is not False and condition.abated is None
+        ),
         None,
     )
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from cds import protocol_areas as areas
-from cds.parameters import Parameter, Strict
+from cds.parameters import Choice, Parameter, Strict
 from cds.strict_yaml import KnowledgeError, load
 
 if TYPE_CHECKING:
@@ -140,8 +141,6 @@ def read_protocols(folder: Traversable) -> dict[str, Protocol]:
     problems = [f"protocols/{name}: is not a file this version knows" for name in _stray_files(folder)]
     raw = {name: load(folder / name / "protocol.yaml", problems) for name in PROTOCOL_IDS}
     raw[_COMMON] = load(folder / "common.yaml", problems)
-    if problems:
-        raise KnowledgeError(problems)
     problems += [f"protocols/{name}: {what}" for name, file in raw.items() for what in _file_problems(name, file, raw)]
     protocols = {}
     if not problems:
@@ -171,30 +170,56 @@ def _stray_files(folder: Traversable) -> list[str]:
 
 
 def _file_problems(name: str, file: Mapping[str, Any], raw: Mapping[str, Any]) -> list[str]:
-    """What can be said of one file before it is merged with the others."""
-    problems = []
-    if name != _COMMON and file.get("id") != name:
-        problems.append(f"id: is '{file.get('id')}', expected the folder's name")
+    """What can be said of one file before it is merged with the others: a mistake is named where it stands."""
+    listed = raw[_COMMON].get("sources", {})
+    known = {"sources", *_AREAS} if name == _COMMON else set(Protocol.model_fields) - {"documents"}
+    problems = [f"{key}: is not a key of this file" for key in file if key not in known]
+    if name != _COMMON:
+        problems += [
+            f"sources: '{own}' is not listed in common.yaml" for own in file.get("sources", []) if own not in listed
+        ]
+        if file.get("id") != name:
+            problems.append(f"id: is '{file.get('id')}', expected the folder's name")
     fallback = file.get("fallback")
     if fallback is not None and (fallback not in PROTOCOL_IDS or "fallback" in raw.get(fallback, {})):
         problems.append(f"fallback: '{fallback}' is not a protocol that stands by itself")
-    for area in set(file) & set(_AREAS):
-        for parameter, entry in file[area].items():
-            problems += [f"{area}.{parameter}: {what}" for what in _entry_problems(entry, raw[_COMMON])]
+    for area in _AREAS:
+        section = file.get(area, {})
+        if not isinstance(section, dict):
+            problems.append(f"{area}: expected a mapping of parameters")
+            continue
+        for parameter, entry in section.items():
+            problems += [f"{area}.{parameter}{what}" for what in _entry_problems(area, parameter, entry, listed)]
     return problems
 
 
-def _entry_problems(entry: object, common: Mapping[str, Any]) -> list[str]:
+def _entry_problems(area: str, parameter: str, entry: object, listed: Mapping[str, Any]) -> list[str]:
+    section = Protocol.model_fields[area].annotation
+    assert section is not None
+    kind = section.model_fields.get(parameter)
+    if kind is None:
+        return [": is not a parameter of this version"]
     if not isinstance(entry, dict):
-        return ["expected a mapping with the value, its unit and its source"]
+        return [": expected a mapping with the value, its unit and its source"]
+    try:
+        TypeAdapter(kind.annotation).validate_python(entry)
+    except ValidationError as error:
+        return ["".join(f".{step}" for step in item["loc"]) + f": {item['msg']}" for item in error.errors()]
     set_by_loader = {"origin", "inherited_from"} & set(entry)
-    unknown = [cite for cite in entry.get("cite", []) if str(cite).partition(" ")[0] not in common.get("sources", {})]
-    placeless = [cite for cite in entry.get("cite", []) if not str(cite).partition(" ")[2]]
+    cites = entry.get("cite", [])
     return [
-        *(f"'{key}' is not a key of a parameter" for key in sorted(set_by_loader)),
-        *(f"cites '{cite}', a source that common.yaml does not list" for cite in unknown),
-        *(f"cites '{cite}' without a place in it" for cite in placeless),
+        *(f": '{key}' is not a key of a parameter" for key in sorted(set_by_loader)),
+        *(
+            f": cites '{cite}', a source that common.yaml does not list"
+            for cite in cites
+            if _source(cite) not in listed
+        ),
+        *(f": cites '{cite}' without a place in it" for cite in cites if not cite.partition(" ")[2]),
     ]
+
+
+def _source(cite: str) -> str:
+    return cite.partition(" ")[0]
 
 
 def _resolve(name: str, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,8 +228,6 @@ def _resolve(name: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     chain = [name, *([own["fallback"]] if "fallback" in own else []), _COMMON]
     resolved = {key: value for key, value in own.items() if key not in _AREAS}
     resolved["documents"] = raw[_COMMON]["sources"]
-    unknown_areas = set(raw[_COMMON]) - {"sources", *_AREAS}
-    resolved.update({area: raw[_COMMON][area] for area in unknown_areas})
     for area in _AREAS:
         section: dict[str, Any] = {}
         for origin in reversed(chain):
@@ -253,14 +276,50 @@ def _contradictions(protocol: Protocol) -> list[str]:
         for rung in rungs
         if dosing.maximum_daily_dose.holds(rung.dose_mg)
     ]
-    if dosing.escalation.value not in {"none", "single step", "step by step"}:
-        problems.append(f"dosing.escalation: '{dosing.escalation.value}' is none of: none, single step, step by step")
+    if dosing.maximum_daily_dose.value > dosing.ceiling.value:
+        problems.append("dosing.maximum_daily_dose: is above dosing.ceiling")
     if single and None in (*steps, dosing.escalation_cycles):
         problems.append("dosing.escalation: a single step needs escalation_from, escalation_to and escalation_cycles")
     if dosing.escalation.value == "step by step" and dosing.escalation_months is None:
         problems.append("dosing.escalation: step by step needs escalation_months")
-    if protocol.reproduction.family.value not in {"US", "EU"}:
-        problems.append("reproduction.family: expected US or EU")
-    if protocol.eligibility.transplant.value not in {"autologous", "allogeneic", "any"}:
-        problems.append("eligibility.transplant: expected autologous, allogeneic or any")
+    return problems + _renal_contradictions(protocol) + _heme_contradictions(protocol) + _choices(protocol)
+
+
+def _renal_contradictions(protocol: Protocol) -> list[str]:
+    bands = protocol.renal.bands.value
+    return [
+        f"renal.bands: '{lower.in_words}' does not end where '{upper.in_words}' begins"
+        for upper, lower in pairwise(bands)
+        if lower.below != upper.at_least
+    ]
+
+
+def _heme_contradictions(protocol: Protocol) -> list[str]:
+    heme, problems = protocol.heme, []
+    lineages = {
+        "anc": (heme.anc_interrupt, heme.anc_resume, heme.lowest_level_stop_anc),
+        "platelets": (heme.platelets_interrupt, heme.platelets_resume, heme.lowest_level_stop_platelets),
+    }
+    for lineage, (interrupt, resume, stop) in lineages.items():
+        if resume.value < interrupt.value:
+            problems.append(f"heme.{lineage}_resume: is below heme.{lineage}_interrupt")
+        if stop is not None and stop.value > interrupt.value:
+            problems.append(f"heme.lowest_level_stop_{lineage}: is above heme.{lineage}_interrupt, so it opens no drop")
     return problems
+
+
+def _choices(protocol: Protocol) -> list[str]:
+    """Words that must be one of a few."""
+    allowed = {
+        "dosing.escalation": {"none", "single step", "step by step"},
+        "renal.cap_schedule": {"21", "28"},
+        "heme.start_one_low": {"warning", "critical"},
+        "heme.start_both_low": {"warning", "critical"},
+        "reproduction.family": {"US", "EU"},
+        "eligibility.transplant": {"autologous", "allogeneic", "any"},
+    }
+    return [
+        f"{path}: '{choice.value}' is none of: {', '.join(sorted(words))}"
+        for path, words in allowed.items()
+        if isinstance(choice := protocol.parameter(path), Choice) and choice.value not in words
+    ]

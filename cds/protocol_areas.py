@@ -16,7 +16,7 @@ class Dosing(Strict):
     induction_daily_dose: Threshold
     induction_any_schedule: Threshold
     daily_doses: Doses
-    capsules: Doses
+    combination_doses: Doses
     steroid_prednisone: Threshold
     escalation: Choice
     escalation_from: DoseLevel | None = None
@@ -62,7 +62,7 @@ class Heme(Strict):
     gcsf_keeps_dose: Flag
     gcsf_other_cytopenia: Threshold
     day1_delay: Threshold | None = None
-    wait_next_cycle_platelets: Threshold | None = None
+    wait_next_cycle_platelets: Flag | None = None
     wait_next_cycle_neutrophils: Threshold | None = None
     lowest_level_stop_anc: Threshold | None = None
     lowest_level_stop_platelets: Threshold | None = None

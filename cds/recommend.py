@@ -10,12 +10,12 @@ from cds.calculations import months_after
 from cds.case import Case
 from cds.episodes import NEUTROPHILS, Episode
 from cds.findings import Action, Finding, Indicator, Outcome, Recommendation
-from cds.kidney import cap_for, clearance_on
+from cds.kidney import caps_on
 from cds.level import Level, Schedule, next_higher, next_lower
 from cds.parameters import Truth
-from cds.snapshot import Reaction
+from cds.snapshot import Reaction, Supply
 
-_DECIDING_AREAS = {"dosing", "renal", "heme"}
+_DECIDING_AREAS = {"dosing", "renal", "heme", "monitoring", "eligibility"}
 _ORDER = list(Action)
 
 
@@ -55,12 +55,20 @@ def target_level(case: Case) -> Target:
     ladder = _ladder_target(case)
     if ladder is None:
         return Target(None, None)
-    maximum = case.protocol.dosing.maximum_daily_dose.value
-    capped = ladder if ladder.dose_mg <= maximum else Level(maximum, ladder.schedule)
+    capped = _within_maximum(case, ladder)
     cap = None if renal_dose_is_tolerated(case) else case.renal_cap
     if cap is not None and cap.cycle_mg < capped.cycle_mg:
         capped = cap
     return Target(capped, ladder)
+
+
+def _within_maximum(case: Case, level: Level) -> Level:
+    """The level itself, or the highest rung below it that the protocol's maximum allows."""
+    dosing = case.protocol.dosing
+    if not dosing.maximum_daily_dose.holds(level.dose_mg):
+        return level
+    allowed = tuple(rung for rung in dosing.ladder.value if not dosing.maximum_daily_dose.holds(rung.dose_mg))
+    return next_lower(level.cycle_mg, allowed) or dosing.start_level.value
 
 
 def corrected_level(case: Case) -> Level | None:
@@ -83,7 +91,7 @@ def resume_level(case: Case) -> Level | None:
     """The level at which to resume after an open or a closed but undischarged drop, after the caps."""
     episode = case.course.open_episode or case.course.pending_reduction
     onset = None if episode is None else case.course.onset_level(episode)
-    if onset is None:
+    if onset is None or not case.kidney.is_known:
         return None
     level = level_after_drop(case, onset)
     if level is not None and case.renal_cap is not None and case.renal_cap.cycle_mg < level.cycle_mg:
@@ -107,7 +115,8 @@ def reaction_to_answer(case: Case) -> tuple[Reaction, Level] | None:
         if reaction.onset is None:
             continue
         before = [period for period in case.course.periods if period.start <= reaction.onset]
-        later = [period for period in case.course.periods if period.start > reaction.onset]
+        over = max(reaction.onset, reaction.resolved_on or reaction.onset)
+        later = [period for period in case.course.periods if period.start > reaction.onset and period.start >= over]
         if before and not later and before[-1].level is not None:
             return reaction, before[-1].level
     return None
@@ -133,7 +142,7 @@ def gcsf_keeps_dose(case: Case, episode: Episode) -> bool:
     if heme.lowest_level_stop_anc is not None and is_at_floor(case, onset):
         return False
     platelets = episode.lowest_platelets
-    other_cytopenia = platelets is not None and heme.gcsf_other_cytopenia.holds_for(platelets.measurement) is not False
+    other_cytopenia = platelets is None or heme.gcsf_other_cytopenia.holds_for(platelets.measurement) is not False
     return episode.lineages == {NEUTROPHILS} and not other_cytopenia
 
 
@@ -174,10 +183,10 @@ def renal_dose_is_tolerated(case: Case) -> bool:
     ]
     if level is None or latest_order is None or not completed:
         return False
-    before = clearance_on(case.snapshot, completed[-1].start)
+    before = caps_on(case.snapshot, case.protocol, completed[-1].start)
     if before is None or completed[-1].level is None:
         return False
-    same_band = cap_for(case.protocol, before, dialysis=False) == case.renal_cap
+    same_band = before == {case.renal_cap}
     return same_band and completed[-1].level.cycle_mg >= level.cycle_mg
 
 
@@ -215,7 +224,7 @@ def _single_step(case: Case) -> Truth:
     if course.current_level != dosing.escalation_from.value:
         return False
     if not dosing.escalation_cycles.holds(course.completed_cycles):
-        return False
+        return None if course.history is Supply.PARTIAL else False
     return case.tolerated
 
 
@@ -224,7 +233,7 @@ def _stepwise(case: Case) -> Truth:
     if dosing.escalation_months is None or course.level_since is None or next_step(case) is None:
         return False
     if course.draft_start < months_after(course.level_since, int(dosing.escalation_months.value)):
-        return False
+        return None if course.history is Supply.PARTIAL else False
     return case.counts_permit(dosing.escalation_anc, dosing.escalation_platelets)
 
 

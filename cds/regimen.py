@@ -84,12 +84,12 @@ class Regimen:
         return min(starts) if starts else None
 
 
-def regimens(drafts: DraftOrders) -> tuple[Regimen, ...]:
+def regimens(drafts: DraftOrders, today: date) -> tuple[Regimen, ...]:
     """The regimens that hold at least one draft to judge; drafts that follow one another stay apart."""
     drawn = [order for order in drafts.orders if order.drug.token == LENALIDOMIDE]
     groups: list[list[MedicationOrder]] = []
     for order in drawn:
-        touching = [group for group in groups if any(_overlap(order, other) for other in group)]
+        touching = [group for group in groups if any(_overlap(order, other, today) for other in group)]
         merged = [member for group in touching for member in group] + [order]
         groups = [group for group in groups if group not in touching] + [merged]
     ordered = [sorted(group, key=drawn.index) for group in groups]
@@ -100,16 +100,16 @@ def regimens(drafts: DraftOrders) -> tuple[Regimen, ...]:
     )
 
 
-def _overlap(one: MedicationOrder, other: MedicationOrder) -> bool:
-    (one_start, one_end), (other_start, other_end) = _days(one), _days(other)
+def _overlap(one: MedicationOrder, other: MedicationOrder, today: date) -> bool:
+    (one_start, one_end), (other_start, other_end) = _days(one, today), _days(other, today)
     return one_start < other_end and other_start < one_end
 
 
-def _days(order: MedicationOrder) -> tuple[date, date]:
-    start = order.bounds_start or order.authored or date.min
+def _days(order: MedicationOrder, today: date) -> tuple[date, date]:
+    start = order.bounds_start or today
     return start, start + timedelta(days=supply_days(order) or CYCLE_DAYS)
 
 
 def references_of(drafts: Sequence[MedicationOrder]) -> frozenset[str]:
-    """References of all drafts: none of them is history."""
-    return frozenset(order.reference for order in drafts)
+    """References of all drafts: none of them is history. Resources without an id cannot be told apart, so none is named."""
+    return frozenset(order.reference for order in drafts if not order.reference.endswith(" without id"))

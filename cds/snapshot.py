@@ -84,6 +84,7 @@ class Fault(Enum):
     FOREIGN = "another patient's"
     STATUS = "status"
     FUTURE = "dated after now"
+    CODE = "code"
     OTHER = "other"
 
 
@@ -206,6 +207,7 @@ class Reaction:
     grade: int | None
     onset: date | None
     resolved: bool
+    resolved_on: date | None
     attributed: bool | None
 
 

@@ -24,10 +24,16 @@ def load(file: Traversable, problems: list[str]) -> Any:
     try:
         # libyaml's parser is ten times faster than the pure one; it does not look at duplicate keys, so we do.
         root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.CBaseLoader)
+    except FileNotFoundError:
+        problems.append(f"{name}: is missing")
+        return {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problems.append(f"{name}: not readable as YAML: {error}")
         return {}
-    return _plain(root, f"{name}:", problems) if root is not None else {}
+    if not isinstance(root, yaml.MappingNode):
+        problems.append(f"{name}: expected a mapping")
+        return {}
+    return _plain(root, f"{name}:", problems)
 
 
 def _plain(node: yaml.Node, path: str, problems: list[str]) -> Any:

@@ -7,7 +7,7 @@ from datetime import date
 
 from cds.counted import highest_first, latest
 from cds.protocol import Protocol
-from cds.snapshot import PatientSnapshot, Reaction, Result
+from cds.snapshot import Measurement, PatientSnapshot, Reaction, Result
 
 PERMANENT_STOP = (
     "stevens-johnson-syndrome",
@@ -19,7 +19,8 @@ PERMANENT_STOP = (
 )
 RASH = "rash"
 _COUNTED_BY_THE_LABORATORY = ("neutropenia", "thrombocytopenia", "pancytopenia")
-_LIVER_TESTS = ("alt", "ast", "bilirubin")
+_BILIRUBIN = "bilirubin"
+_LIVER_TESTS = ("alt", "ast", _BILIRUBIN)
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,40 @@ def attributed_reactions(snapshot: PatientSnapshot, protocol: Protocol, since: d
 
 def liver_hold(snapshot: PatientSnapshot, protocol: Protocol) -> Result | None:
     """The liver test, if any, whose latest value is so far above its own upper limit that treatment stops."""
-    for token in _LIVER_TESTS:
-        limit = protocol.liver.bilirubin_hold if token == "bilirubin" else protocol.liver.transaminases_hold
-        if token == "bilirubin" and snapshot.conditions_of("gilbert-syndrome"):
-            continue
-        result = latest(
-            [result for result in snapshot.of(token) if result.measurement is not None], worse=highest_first
-        )
-        if result is not None and result.upper_limit and limit.holds(result.value / result.upper_limit):
-            return result
+    for token in _graded_liver_tests(snapshot):
+
+        def against(result: Result, token: str = token) -> bool:
+            return _stops(result, protocol, token)
+
+        found = latest(_measured(snapshot, token), worse=highest_first, against=against)
+        if found is not None and _stops(found, protocol, token):
+            return found
     return None
+
+
+def liver_hold_since(snapshot: PatientSnapshot, protocol: Protocol, since: date | None) -> bool:
+    """Whether a liver test stopped treatment at any time since maintenance start."""
+    return since is not None and any(
+        result.day >= since and _stops(result, protocol, token)
+        for token in _graded_liver_tests(snapshot)
+        for result in _measured(snapshot, token)
+    )
+
+
+def _graded_liver_tests(snapshot: PatientSnapshot) -> list[str]:
+    return [token for token in _LIVER_TESTS if token != _BILIRUBIN or not snapshot.conditions_of("gilbert-syndrome")]
+
+
+def _measured(snapshot: PatientSnapshot, token: str) -> list[Result]:
+    return [result for result in snapshot.of(token) if result.measurement is not None]
+
+
+def _stops(result: Result, protocol: Protocol, token: str) -> bool:
+    limit = protocol.liver.bilirubin_hold if token == _BILIRUBIN else protocol.liver.transaminases_hold
+    if result.measurement is None or not result.upper_limit:
+        return False
+    times = Measurement(result.measurement.value / result.upper_limit, result.measurement.comparator)
+    return limit.holds_for(times) is True
 
 
 def _attributed(reaction: Reaction, since: date | None) -> bool:
@@ -90,4 +115,4 @@ def _attributed(reaction: Reaction, since: date | None) -> bool:
         return False
     if reaction.attributed is not None:
         return reaction.attributed
-    return since is not None and reaction.onset is not None and reaction.onset >= since
+    return since is not None and (reaction.onset is None or reaction.onset >= since)

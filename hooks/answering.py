@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from cds import DEFAULT_PROTOCOL, evaluate, load_protocols
+from cds.course import LENALIDOMIDE
 from cds.fhir import Found, Medications, PatientIdentity, Reading, current_trials, read_drafts, read_snapshot
 from cds.protocol import Protocol
 from cds.snapshot import Unread
@@ -53,12 +54,15 @@ def _answer(
     chosen, note = _choose_protocol(request, protocol, default, current_trials(everything, reading.patient))
     _check_selections(request, drafts)
     orders, unresolved = read_drafts(drafts, request.selections, reading)
-    if unresolved and not orders.orders:
+    if unresolved and not any(order.drug.token == LENALIDOMIDE for order in orders.orders):
         raise UnobtainableError(
             "context.draftOrders", f"the Medication of {unresolved[0]} was not supplied, so its drug is not known"
         )
     history = [item for item in supplied.found if item.resource.get("resourceType") != "Medication"]
-    snapshot = read_snapshot(history, supplied.supply, reading, (*supplied.unread, *refused, *note))
+    unknown = tuple(
+        Unread(reference, "its Medication was not supplied, so its drug is not known") for reference in unresolved
+    )
+    snapshot = read_snapshot(history, supplied.supply, reading, (*supplied.unread, *refused, *note, *unknown))
     evaluation = evaluate(snapshot, None if request.hook == PATIENT_VIEW else orders, chosen, now)
     by_reference = {
         f"{item.resource.get('resourceType')}/{item.resource.get('id')}": item.resource

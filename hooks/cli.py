@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -32,10 +33,20 @@ _DEMO_REQUEST = "order-select-renal-decline.json"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, or 2 when something was refused."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The same bytes whatever the locale.
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
         return int(options.run(options))
     except (SettingsError, KnowledgeError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.stdout = io.TextIOWrapper(io.BytesIO())
+        return 0
+    except OSError as error:
+        print(f"{error.filename or options.command}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
@@ -45,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lenalidomide-cds", description="Decision support for lenalidomide maintenance."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     serve = commands.add_parser("serve", help="answer CDS Hooks calls over HTTP")
     demo = commands.add_parser(
         "demo", help="serve, post a bundled request as an EHR would, print the card, keep serving"

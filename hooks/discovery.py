@@ -29,7 +29,7 @@ def discovery() -> Json:
                 "description": _DESCRIPTIONS[hook],
                 "id": service,
                 "prefetch": prefetch,
-                "usageRequirements": "All prefetch keys, or access to the FHIR server; what is missing is named on the card.",
+                "usageRequirements": "All prefetch keys; what is missing is named on the card.",
             }
             for service, hook in SERVICES.items()
         ]

@@ -50,7 +50,7 @@ def _lint_resource(place: str, resource: Mapping[str, Any]) -> list[str]:
     unchecked = {"entry"} if kind == "Bundle" else set()
     try:
         model = get_fhir_model_class(str(kind))
-    except (KeyError, LookupError, AttributeError):
+    except (LookupError, ValueError):
         return [f"{place}: resourceType '{kind}' is not known"]
     try:
         model.model_validate({key: value for key, value in resource.items() if key not in unchecked})

@@ -14,11 +14,10 @@ def parse_now(text: str, zone: tzinfo, field: str = _FIELD) -> datetime:
     """ISO 8601, in the organisation's zone; a time without an offset is in that zone already."""
     try:
         named = datetime.fromisoformat(text)
-    except ValueError:
-        raise UnsuitableError(
-            field, f"'{text[:40]}' is not a date and time such as 2024-05-15T09:00:00+00:00"
-        ) from None
-    return named.replace(tzinfo=zone) if named.tzinfo is None else named.astimezone(zone)
+        return named.replace(tzinfo=zone) if named.tzinfo is None else named.astimezone(zone)
+    except (ValueError, OverflowError):
+        expected = f"'{text[:40]}' is not a date and time such as 2024-05-15T09:00:00+00:00"
+        raise UnsuitableError(field, expected) from None
 
 
 def now_named_by(request: object) -> str | None:

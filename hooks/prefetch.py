@@ -96,7 +96,7 @@ def read_prefetch(prefetch: Mapping[str, Any]) -> Supplied:
 
 def _read_value(key: str, value: object) -> tuple[list[Found], Supply, list[Unread]]:
     if value is None:
-        return [], Supply.EMPTY, []
+        return [], Supply.ABSENT if key == "patient" else Supply.EMPTY, []
     if not isinstance(value, Mapping):
         return [], Supply.FAILED, [Unread(f"prefetch.{key}", "is not a FHIR resource")]
     if value.get("resourceType") == "OperationOutcome":

@@ -27,6 +27,8 @@ def suggestions_for(
     """Suggestions of one card; ``drafts`` are the draft orders as received, by reference."""
     terminology = load_terminology()
     offers = _draft_offers(judgement, findings, drafts, terminology)
+    drugs = dict.fromkeys(drug for finding in findings for drug in finding.order_drugs)
+    offers += [_order_drug(drug, terminology, patient_id) for drug in drugs]
     tests = dict.fromkeys(test for finding in findings for test in finding.order_tests)
     offers += [_order_test(test, terminology, patient_id) for test in tests]
     return [
@@ -120,6 +122,23 @@ def _order_test(test: str, terminology: Terminology, patient_id: str) -> tuple[s
         "subject": {"reference": f"Patient/{patient_id}"},
     }
     label = f"Order {name}"
+    return label, [{"type": "create", "description": label, "resource": resource}]
+
+
+def _order_drug(drug: str, terminology: Terminology, patient_id: str) -> tuple[str, list[Json]]:
+    """An order of the drug by name only: dose and duration are the clinician's."""
+    name, code, display = terminology.ingredient(drug)
+    resource = {
+        "resourceType": "MedicationRequest",
+        "status": "draft",
+        "intent": "proposal",
+        "medicationCodeableConcept": {
+            "coding": [{"system": terminology.system_uris["rxnorm"], "code": code, "display": display}],
+            "text": name,
+        },
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
+    label = f"Keep the dose and order {name}"
     return label, [{"type": "create", "description": label, "resource": resource}]
 
 

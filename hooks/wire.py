@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW = "order-select", "order-sign", "patient-
 SERVICES = {f"lenalidomide-{hook}": hook for hook in (ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW)}
 
 Json = dict[str, Any]
+_MANY_DIGITS = 1000
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class HookRequest:
 def decode(body: bytes | str) -> Any:
     """JSON with exact decimals. NaN and Infinity, which are not JSON but are sent, become decimals nobody can use."""
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=Decimal)
+        return json.loads(body, parse_float=Decimal, parse_int=_whole, parse_constant=Decimal)
     except RecursionError:
         raise MalformedError("", "the body is nested too deeply") from None
     except (ValueError, UnicodeDecodeError) as error:
@@ -46,9 +49,16 @@ def decode(body: bytes | str) -> Any:
         raise MalformedError("", f"the body is not JSON{detail}") from None
 
 
+def _whole(digits: str) -> int | Decimal:
+    """Python refuses to make an int of thousands of digits; as a decimal it is one unusable number among others."""
+    return int(digits) if len(digits) < _MANY_DIGITS else Decimal(digits)
+
+
 def encode(document: Mapping[str, Any]) -> str:
-    """JSON text; decimals as the numbers they are, never NaN."""
-    return simplejson.dumps(document, use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """JSON text that is valid UTF-8; decimals as the numbers they are, never NaN."""
+    text = _dumps(document, ensure_ascii=False)
+    # Half a surrogate pair echoed from a request cannot be written in UTF-8, only escaped.
+    return _dumps(document, ensure_ascii=True) if _HALF_CHARACTER.search(text) else text
 
 
 def read_request(raw: object) -> HookRequest:
@@ -64,7 +74,7 @@ def read_request(raw: object) -> HookRequest:
     if hook == ORDER_SELECT:
         selections = _selections(context.get("selections"))
     prefetch = request.get("prefetch")
-    extension = _object(request.get("extension", {}), "extension")
+    extension = _object(request.get("extension") or {}, "extension")
     server = request.get("fhirServer")
     return HookRequest(
         hook,
@@ -89,6 +99,12 @@ def number(value: Decimal | None) -> int | float | None:
 def instant(moment: datetime) -> str:
     """ISO 8601 with the offset."""
     return moment.isoformat(timespec="seconds")
+
+
+def _dumps(document: Mapping[str, Any], *, ensure_ascii: bool) -> str:
+    return simplejson.dumps(
+        document, use_decimal=True, ensure_ascii=ensure_ascii, separators=(",", ":"), allow_nan=False
+    )
 
 
 def _entries(raw: object) -> Sequence[Any]:

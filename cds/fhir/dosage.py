@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import date, tzinfo
 from decimal import Decimal
 
+from cds.fhir.free_text import check_dose_in_words, dose_in_words
 from cds.fhir.primitives import Json, UnreadableError, day, first_code, items, mapping, number, text, words_of
-from cds.fhir.timing import TimingRead, cyclic_extension_days, read_timing
-from cds.level import CYCLE_DAYS, Schedule
+from cds.fhir.timing import TimingRead, read_timing, words_about
+from cds.level import Schedule
 from cds.snapshot import Dosing
 from cds.terminology import Terminology
 
@@ -23,11 +24,12 @@ _MG_PER = {
     "milligram": Decimal(1),
 }
 _PIECES = re.compile(
-    r"\{?(?:cap(?:sule)?s?|caps|pills?|tab(?:let)?s?|tbl|each|ea|unit(?:s)?|dosage form|dose|hard capsule|capsule, hard)\}?|1|",
+    r"\{?(?:cap(?:sule)?s?|caps|pills?|tab(?:let)?s?|tbl|each|ea|unit(?:s)?|dosage form|dose|hard capsule|capsule, hard)\}?|1",
     re.IGNORECASE,
 )
-_TEXT_DOSE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:mg|milligrams?)\b", re.IGNORECASE)
 _PREFERRED_TYPE = "ordered"
+_PIECE = "piece"
+_AS_NEEDED = ("asNeededBoolean", "asNeeded", "asNeededCodeableConcept", "asNeededFor")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class OrderDosing:
 class _Line:
     dose_mg: Decimal
     timing: TimingRead
+    sequence: int | None
 
 
 def read_dosing(
@@ -70,18 +73,15 @@ def read_dosing(
 
 
 def _line(line: Json, strength_mg: Decimal | None, terminology: Terminology, zone: tzinfo, *, stopped: bool) -> _Line:
-    if line.get("asNeededBoolean") is True or line.get("asNeeded") is True or line.get("asNeededCodeableConcept"):
+    if any(line.get(name) for name in _AS_NEEDED):
         raise UnreadableError("it is ordered as needed")
-    cycle = cyclic_extension_days(line)
     timing = read_timing(line, terminology, zone, ignore_bounds=stopped)
-    if cycle is not None and cycle != CYCLE_DAYS:
-        timing = TimingRead(
-            timing.frequency, None, f"the schedule repeats every {cycle} days", timing.start, timing.end
-        )
     dose = _dose(line, strength_mg)
     if timing.frequency is None:
         raise UnreadableError("how often the dose is taken is not stated")
-    return _Line(dose, timing)
+    check_dose_in_words(words_about(line), dose, dose * timing.frequency.per_day, strength_mg)
+    sequence = line.get("sequence")
+    return _Line(dose, timing, sequence if isinstance(sequence, int) else None)
 
 
 def _dose(line: Json, strength_mg: Decimal | None) -> Decimal:
@@ -94,7 +94,7 @@ def _dose(line: Json, strength_mg: Decimal | None) -> Decimal:
     untyped = [entry for entry in dosed if "type" not in entry]
     chosen = ordered or untyped or dosed
     if not chosen:
-        return _dose_in_words(text(line.get("text")))
+        return dose_in_words(words_about(line))
     doses = {_dose_mg(entry, strength_mg) for entry in chosen}
     if len(doses) > 1:
         raise UnreadableError("several doses are given for one administration")
@@ -114,22 +114,31 @@ def _quantity_mg(quantity: Json, strength_mg: Decimal | None) -> Decimal:
     value = number(quantity.get("value"), "doseQuantity.value")
     if value <= 0 or quantity.get("comparator") is not None:
         raise UnreadableError(f"doseQuantity.value {value} is not a dose")
-    units = [text(quantity.get("code")), text(quantity.get("unit"))]
-    for unit in units:
-        if unit.casefold() in _MG_PER:
-            return value * _MG_PER[unit.casefold()]
-    if not all(_PIECES.fullmatch(unit) for unit in units):
-        raise UnreadableError(f"dose unit '{units[0] or units[1]}' is not known")
+    unit = _unit(quantity)
+    if isinstance(unit, Decimal):
+        return value * unit
     if strength_mg is None:
         raise UnreadableError("the dose is in capsules and the capsule's strength is not known")
     return value * strength_mg
 
 
-def _dose_in_words(words: str) -> Decimal:
-    doses = {Decimal(match[1].replace(",", ".")) for match in _TEXT_DOSE.finditer(words)}
-    if len(doses) != 1:
-        raise UnreadableError("no dose is stated" if not doses else "the text names several doses")
-    return doses.pop()
+def _unit(quantity: Json) -> Decimal | None:
+    """Milligrams per unit, or None for pieces. Code and printed unit must mean the same; a foreign code says nothing."""
+    code, printed, system = (text(quantity.get(name)) for name in ("code", "unit", "system"))
+    if system and "unitsofmeasure" not in system and printed:
+        code = ""
+    meanings = [_meaning(unit) for unit in dict.fromkeys((code, printed)) if unit] or [_PIECE]
+    if len(set(meanings)) > 1 or "" in meanings:
+        raise UnreadableError(f"dose unit '{code or printed}' is not known or contradicts '{printed or code}'")
+    return _MG_PER.get(meanings[0])
+
+
+def _meaning(unit: str) -> str:
+    """The unit's word in the table, the word for pieces, or an empty one."""
+    folded = unit.casefold()
+    if folded in _MG_PER:
+        return {"milligram": "mg", "mcg": "ug"}.get(folded, folded)
+    return _PIECE if _PIECES.fullmatch(unit) else ""
 
 
 def _together(lines: list[_Line], instructions: str) -> Dosing:
@@ -142,7 +151,7 @@ def _together(lines: list[_Line], instructions: str) -> Dosing:
         return Dosing(max(daily), None, dose_stated=True, instructions=instructions, problems=tuple(problems))
     if len(schedules) > 1:
         problems.append("its dosage lines have different schedules")
-    slots = {line.timing.frequency.slots for line in lines if line.timing.frequency is not None}
+    slots = {line.timing.frequency.slots for line in lines if line.timing.frequency is not None} - {()}
     per_day = max(line.timing.frequency.per_day for line in lines if line.timing.frequency is not None)
     schedule: Schedule | None = schedules.pop() if len(schedules) == 1 else None
     return Dosing(
@@ -161,6 +170,9 @@ def _follow_one_another(lines: list[_Line]) -> bool:
         for line in lines
         if line.timing.start is not None and line.timing.end is not None
     )
+    sequences = {line.sequence for line in lines}
+    if len(sequences) > 1 and any(line.timing.bounded for line in lines):
+        return True
     return len(bounded) == len(lines) and any(
         later_start > earlier_end for (_, earlier_end), (later_start, _) in itertools.pairwise(bounded)
     )

@@ -54,7 +54,10 @@ class PatientIdentity:
 
 
 def _base(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
     return f"{parts.netloc.casefold()}{parts.path.rstrip('/')}"
 
 

@@ -46,7 +46,7 @@ def read_observations(
     by_token: dict[str, list[tuple[Result, str]]] = defaultdict(list)
     for resource in resources:
         specimen = text(mapping(resource.get("specimen")).get("reference"))
-        for element, kind in _measuring(resource, terminology, read.unread):
+        for element, kind in _measuring(resource, terminology, read.unread, now):
             try:
                 result = _result(resource, element, kind, patient, terminology, now)
             except UnreadableError as error:
@@ -56,9 +56,15 @@ def read_observations(
                 why = f"{kind.name} is dated {result.day}, after now; it counts only against the patient"
                 read.unread.append(Unread(result.reference, why, Fault.FUTURE, kind.token, result.day))
             by_token[kind.token].append((result, specimen))
-    derived = list(_derived_neutrophils(by_token))
     measured = {result.effective for result, _ in by_token["anc"]}
-    by_token["anc"] += [(result, "") for result in derived if result.effective not in measured]
+    for result in _derived_neutrophils(by_token):
+        if result.effective in measured:
+            continue
+        if terminology.kind("anc").is_plausible(result.value):
+            by_token["anc"].append((result, ""))
+        else:
+            why = f"neutrophils {result.note} {result.value} are implausible"
+            read.unread.append(Unread(result.reference, why, Fault.IMPLAUSIBLE, "anc", result.day))
     read.results = {
         token: tuple(sorted((result for result, _ in found), key=_by_time))
         for token, found in by_token.items()
@@ -68,7 +74,7 @@ def read_observations(
 
 
 def _measuring(
-    resource: Json, terminology: Terminology, unread: list[Unread]
+    resource: Json, terminology: Terminology, unread: list[Unread], now: datetime
 ) -> Iterator[tuple[Json, ObservationKind]]:
     """The Observation itself and its components, as far as their codes are known."""
     for element in (resource, *items(resource.get("component"))):
@@ -81,7 +87,7 @@ def _measuring(
         hint = terminology.observation_hinted_by(found, words_of(element.get("code")))
         if hint is not None and any(key.startswith("value") for key in element):
             why = f"looks like {hint.name} ({shown(words_of(element.get('code')) or found[0].code)}) but its code is not known"
-            unread.append(Unread(reference_of(resource), why, Fault.OTHER, hint.token))
+            unread.append(_unread(resource, UnreadableError(why, Fault.CODE), hint.token, now))
 
 
 def _result(
@@ -93,6 +99,8 @@ def _result(
     now: datetime,
 ) -> Result:
     patient.check(resource.get("subject"), "subject")
+    if resource.get("modifierExtension") or element.get("modifierExtension"):
+        raise UnreadableError(f"{kind.name} has a modifierExtension that is not known")
     status = text(resource.get("status"))
     if status not in _FINAL and status != _PRELIMINARY:
         raise UnreadableError(f"{kind.name} has status {shown(status or None)}", Fault.STATUS)
@@ -152,48 +160,43 @@ def _derived_neutrophils(found: dict[str, list[tuple[Result, str]]]) -> Iterator
     """
     for segmented, specimen in found.get("neutrophils-segmented", []):
         band = _same_specimen(found.get("neutrophils-band", []), segmented, specimen)
-        yield _sum_of([segmented] if band is None else [segmented, band], complete=band is not None)
+        yield from _sum_of(segmented, band)
     for percent, specimen in found.get("neutrophils-percent", []):
-        yield from _of_leukocytes(found, [percent], specimen, complete=True)
+        yield from _of_leukocytes(found, replace(percent, token="anc"), specimen)
     for percent, specimen in found.get("neutrophils-segmented-percent", []):
         band = _same_specimen(found.get("neutrophils-band-percent", []), percent, specimen)
-        yield from _of_leukocytes(
-            found, [percent] if band is None else [percent, band], specimen, complete=band is not None
-        )
+        for share in _sum_of(percent, band):
+            yield from _of_leukocytes(found, share, specimen)
 
 
-def _of_leukocytes(
-    found: dict[str, list[tuple[Result, str]]], percents: list[Result], specimen: str, *, complete: bool
-) -> Iterator[Result]:
-    leukocytes = _same_specimen(found.get("wbc-corrected", []), percents[0], specimen) or _same_specimen(
-        found.get("wbc", []), percents[0], specimen
+def _of_leukocytes(found: dict[str, list[tuple[Result, str]]], share: Result, specimen: str) -> Iterator[Result]:
+    leukocytes = _same_specimen(found.get("wbc-corrected", []), share, specimen) or _same_specimen(
+        found.get("wbc", []), share, specimen
     )
-    if leukocytes is None:
+    if leukocytes is None or share.measurement is None or share.value > _WHOLE:
         return
-    share = _sum_of(percents, complete=complete)
-    assert share.measurement is not None
-    if leukocytes.measurement is None or leukocytes.measurement.comparator or share.measurement.comparator == "<":
-        return
-    count = leukocytes.measurement.value * share.measurement.value / _WHOLE
     yield replace(
         share,
-        measurement=Measurement(count, share.measurement.comparator),
+        measurement=Measurement(leukocytes.value * share.value / _WHOLE, share.measurement.comparator),
         unit=leukocytes.unit,
         preliminary=share.preliminary or leukocytes.preliminary,
         note="derived from leukocytes",
     )
 
 
-def _sum_of(parts: list[Result], *, complete: bool) -> Result:
-    first = parts[0]
-    total = sum((part.value for part in parts), Decimal(0))
-    return replace(
-        first,
+def _sum_of(segmented: Result, band: Result | None) -> Iterator[Result]:
+    """Segmented and band forms together; without bands, or above a bound, at least the segmented ones."""
+    measurement = segmented.measurement
+    if measurement is None or (band is None and measurement.comparator in {"<", "<="}):
+        return
+    total = measurement.value if band is None else measurement.value + band.value
+    yield replace(
+        segmented,
         token="anc",
-        measurement=Measurement(total, None if complete else ">="),
-        preliminary=any(part.preliminary for part in parts),
+        measurement=Measurement(total, ">=" if band is None else measurement.comparator),
+        preliminary=segmented.preliminary or (band is not None and band.preliminary),
         upper_limit=None,
-        note="sum of segmented and band forms" if complete else "segmented forms only",
+        note="segmented forms only" if band is None else "sum of segmented and band forms",
     )
 
 

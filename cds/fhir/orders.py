@@ -23,7 +23,7 @@ from cds.fhir.primitives import (
     whole_number,
     words_of,
 )
-from cds.fhir.timing import duration_days
+from cds.fhir.timing import cycle_by_extension, duration_days
 from cds.level import CYCLE_DAYS, Schedule
 from cds.snapshot import Dosing, Drug, MedicationOrder
 from cds.terminology import Terminology
@@ -74,13 +74,13 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
     """A MedicationRequest of a known drug. Elements that cannot be read leave the dose unknown, with the reason."""
     status = text(order.get("status"))
     lines = items(order.get("dosageInstruction"))
-    problems: tuple[str, ...] = ()
-    if items(order.get("modifierExtension")):
-        url = text(items(order["modifierExtension"])[0].get("url"))
-        problems = (f"modifierExtension {url or 'without url'} changes its meaning and is not known",)
     dispense = mapping(order.get("dispenseRequest"))
     supply, quantity, refills = None, None, None
+    problems: tuple[str, ...] = ()
     try:
+        cycle = cycle_by_extension(order)
+        if cycle is not None and cycle != CYCLE_DAYS:
+            problems = (f"the schedule repeats every {cycle} days",)
         supply = duration_days(dispense.get("expectedSupplyDuration"))
         quantity = _pieces(dispense.get("quantity"), drug.strength_mg)
         if "numberOfRepeatsAllowed" in dispense:
@@ -124,7 +124,7 @@ def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tz
     return MedicationOrder(
         reference=reference_of(dispense),
         drug=drug,
-        status=text(dispense.get("status")),
+        status="active" if text(dispense.get("status")) == "in-progress" else text(dispense.get("status")),
         dosing=read.dosing,
         start=handed or read.start,
         bounds_start=read.start,
@@ -170,19 +170,24 @@ def _ingredient_strength(medication: Json) -> Decimal | None:
     if len(ingredients) != 1:
         return None
     strength = mapping(ingredients[0].get("strength") or ingredients[0].get("strengthRatio"))
+    strength = strength or {"numerator": ingredients[0].get("strengthQuantity")}
     numerator, denominator = mapping(strength.get("numerator")), mapping(strength.get("denominator"))
     if (text(numerator.get("code")) or text(numerator.get("unit"))) != "mg":
         return None
     try:
         amount = number(numerator.get("value"), "strength")
-        return amount / number(denominator.get("value", 1), "strength")
+        return _usable(amount / number(denominator.get("value", 1), "strength"))
     except (UnreadableError, ArithmeticError):
         return None
 
 
 def _strength_in(words: str) -> Decimal | None:
     strengths = {Decimal(match[1].replace(",", ".")) for match in _STRENGTH_IN_TEXT.finditer(words)}
-    return strengths.pop() if len(strengths) == 1 else None
+    return _usable(strengths.pop()) if len(strengths) == 1 else None
+
+
+def _usable(strength: Decimal) -> Decimal | None:
+    return strength if strength > 0 else None
 
 
 def _pieces(raw: object, strength_mg: Decimal | None) -> Decimal | None:

@@ -16,6 +16,7 @@ Json = Mapping[str, Any]
 _MAX_EXPONENT = 30
 _NUMBER_TEXT = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_EARLIEST_YEAR, _LATEST_YEAR = 1850, 2200
 _PARTIAL_DATE = re.compile(r"\d{4}(?:-\d{2})?")
 
 
@@ -61,6 +62,8 @@ def moment(raw: object, name: str, zone: tzinfo) -> Moment:
     if _PARTIAL_DATE.fullmatch(text):
         raise UnreadableError(f"{name} '{text}' does not name a day")
     try:
+        if not _EARLIEST_YEAR <= int(text[:4]) <= _LATEST_YEAR:
+            raise UnreadableError(f"{name} {shown(raw)} is not a date in a patient's life")
         if _DAY.fullmatch(text):
             return Moment(date.fromisoformat(text))
         instant = datetime.fromisoformat(text)
@@ -74,11 +77,7 @@ def moment(raw: object, name: str, zone: tzinfo) -> Moment:
 def day(raw: object, zone: tzinfo) -> date | None:
     """A calendar date; the first day of a month or year that is given without a day; None when it cannot be read."""
     if isinstance(raw, str) and _PARTIAL_DATE.fullmatch(raw.strip()):
-        year, _, month = raw.strip().partition("-")
-        try:
-            return date(int(year), int(month or 1), 1)
-        except ValueError:
-            return None
+        raw = f"{raw.strip()}-01" if "-" in raw else f"{raw.strip()}-01-01"
     try:
         return moment(raw, "date", zone).day
     except UnreadableError:

@@ -14,7 +14,10 @@ from cds.terminology import ObservationKind, Terminology
 from cds.units import UnitTable
 
 _COMPARATORS = {"<", "<=", ">=", ">"}
-_NUMBER_AND_UNIT = re.compile(r"\s*([<>]=?)?\s*([+-]?\d{1,12}(?:[.,]\d{1,12})?)\s*(\D.*)?", re.DOTALL)
+# A comma before three digits may be a thousands separator: such a text is not read.
+_NUMBER_AND_UNIT = re.compile(
+    r"\s*([<>]=?)?\s*([+-]?\d{1,12}(?:\.\d{1,12}|,\d{1,2}(?!\d))?)(?![.,]?\d)\s*(\D.*)?", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def read_value(element: Json, kind: ObservationKind, terminology: Terminology) -
         raise UnreadableError(
             f"{kind.name} has no value: {words_of(element['dataAbsentReason']) or 'reason not given'}"
         )
-    answer = _answer(element, terminology)
+    answer = _answer(element, terminology) if kind.may_be_answered else None
     if answer is not None:
         return Value(None, answer, "")
     if kind.units is None:
@@ -84,7 +87,7 @@ def _measure(
 ) -> tuple[Measurement, Callable[[Decimal], Decimal]]:
     value = number(quantity.get("value"), f"{kind.name} value")
     comparator = quantity.get("comparator")
-    if comparator is not None and comparator not in _COMPARATORS:
+    if comparator is not None and not (isinstance(comparator, str) and comparator in _COMPARATORS):
         raise UnreadableError(f"{kind.name} comparator {shown(comparator)} is not known")
     convert = _converter(quantity, kind, units, terminology, value)
     converted = convert(value)
@@ -104,9 +107,13 @@ def _converter(
     quantity: Json, kind: ObservationKind, units: UnitTable, terminology: Terminology, value: Decimal
 ) -> Callable[[Decimal], Decimal]:
     """The conversion by code (UCUM) and unit; where both are known they must agree."""
-    code = text(quantity.get("code")) if "unitsofmeasure" in text(quantity.get("system")) else ""
-    printed = text(quantity.get("unit")) or text(quantity.get("code"))
-    stated = code or printed
+    code, printed = text(quantity.get("code")), text(quantity.get("unit"))
+    system = text(quantity.get("system"))
+    coded_in_ucum = "unitsofmeasure" in system or terminology.system_of(system) == "ucum"
+    if not coded_in_ucum and (system or units.converter(code) is None):
+        # A code of another system, or one of none that is not listed, says nothing beside a printed unit.
+        code = "" if printed else code
+    stated, printed = code or printed, printed or code
     if not stated:
         if units.unitless:
             return lambda number_: number_

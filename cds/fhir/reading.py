@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from cds.fhir.identity import Found, Medications, PatientIdentity
 from cds.fhir.observations import read_observations
 from cds.fhir.orders import DrugRead, does_not_count, read_dispense, read_drug, read_order
-from cds.fhir.primitives import Json, UnreadableError, mapping, reference_of, text
+from cds.fhir.primitives import Json, UnreadableError, mapping, moment, reference_of, text
 from cds.fhir.records import (
     reaction_of,
     read_adverse_event,
@@ -31,6 +31,7 @@ from cds.snapshot import (
 from cds.terminology import Terminology
 
 _Fact = TypeVar("_Fact")
+_LONG_VERSION = 10
 _DISPENSED = {"completed", "in-progress"}
 
 
@@ -74,7 +75,7 @@ def read_snapshot(
     events = each("AdverseEvent", "subject", lambda resource: read_adverse_event(resource, terms, zone, mine))
     from_conditions = (reaction_of(condition, terms.reaction_tokens) for condition in conditions)
     return PatientSnapshot(
-        patient=read_patient(patients[0], zone) if patients else None,
+        patient=read_patient(patients[0], reading.now.date(), zone) if patients else None,
         results=observations.results,
         orders=tuple(orders),
         conditions=tuple(conditions),
@@ -140,12 +141,15 @@ def _by_type(found: Iterable[Found]) -> dict[str, list[Json]]:
     return kept
 
 
-def _version(resource: Json) -> tuple[str, int]:
+def _version(resource: Json) -> tuple[datetime, int]:
     meta = mapping(resource.get("meta"))
     version = text(meta.get("versionId"))
-    return text(meta.get("lastUpdated")), int(version) if version.isdecimal() and len(version) < len(
-        "1000000000"
-    ) else 0
+    try:
+        updated = moment(meta.get("lastUpdated"), "meta.lastUpdated", UTC).instant
+    except UnreadableError:
+        updated = None
+    counted = int(version) if version.isascii() and version.isdecimal() and len(version) < _LONG_VERSION else 0
+    return updated or datetime.min.replace(tzinfo=UTC), counted
 
 
 def _each(

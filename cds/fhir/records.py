@@ -23,6 +23,7 @@ from cds.fhir.primitives import (
 from cds.snapshot import AllergyFact, ConditionFact, Patient, ProcedureFact, Reaction
 from cds.terminology import Terminology
 
+_DIALYSIS = "dialysis"
 _HL7 = "http://hl7.org/fhir"
 _SEX_FOR_CLINICAL_USE = f"{_HL7}/StructureDefinition/patient-sexParameterForClinicalUse"
 _BIRTH_SEX = f"{_HL7}/us/core/StructureDefinition/us-core-birthsex"
@@ -36,11 +37,12 @@ _ACTIVE = {
     "resolved": False,
 }
 _NOT_A_FACT = {"refuted", "entered-in-error"}
+_LONGEST_LIFE = 130
 _SEVERE_REACTIONS = {"angioedema", "anaphylaxis", "stevens-johnson-syndrome", "toxic-epidermal-necrolysis", "dress"}
 _NOT_RESOLVED = {"ongoing", "not-resolved", "notrecovered", "fatal"}
 
 
-def read_patient(resource: Json, zone: tzinfo) -> Patient:
+def read_patient(resource: Json, today: date, zone: tzinfo) -> Patient:
     """Demographics; the sex for clinical use, where recorded, goes before the administrative gender."""
     clinical = {code for extension in extensions(resource, _SEX_FOR_CLINICAL_USE) for code in _codes_within(extension)}
     gender = text(resource.get("gender"))
@@ -54,7 +56,7 @@ def read_patient(resource: Json, zone: tzinfo) -> Patient:
     born_female = any(text(extension.get("valueCode")) == "F" for extension in extensions(resource, _BIRTH_SEX))
     return Patient(
         reference_of(resource),
-        _birth_date(resource, zone),
+        _birth_date(resource, today, zone),
         sex,
         source,
         born_female,
@@ -62,12 +64,13 @@ def read_patient(resource: Json, zone: tzinfo) -> Patient:
     )
 
 
-def _birth_date(resource: Json, zone: tzinfo) -> date | None:
-    """A whole date only: a year alone leaves the age open."""
+def _birth_date(resource: Json, today: date, zone: tzinfo) -> date | None:
+    """A whole date of somebody who can be alive: a year alone leaves the age open."""
     try:
-        return moment(resource.get("birthDate"), "birthDate", zone).day
+        born = moment(resource.get("birthDate"), "birthDate", zone).day
     except UnreadableError:
         return None
+    return born if born <= today and today.year - born.year <= _LONGEST_LIFE else None
 
 
 def _codes_within(extension: Json) -> list[str]:
@@ -114,12 +117,13 @@ def read_procedure(resource: Json, terminology: Terminology, zone: tzinfo) -> Pr
         return None
     period = mapping(resource.get("performedPeriod") or resource.get("occurrencePeriod"))
     performed = day(resource.get("performedDateTime") or resource.get("occurrenceDateTime"), zone)
+    done = performed or day(period.get("end"), zone) or day(period.get("start"), zone)
+    if token == _DIALYSIS and status == "completed" and done is None:
+        raise UnreadableError(
+            "is a dialysis without a date, so it does not tell whether the patient is on dialysis now"
+        )
     return ProcedureFact(
-        token,
-        terminology.procedure_names[token],
-        reference_of(resource),
-        performed or day(period.get("end"), zone) or day(period.get("start"), zone),
-        "in-progress" if ordered else status,
+        token, terminology.procedure_names[token], reference_of(resource), done, "in-progress" if ordered else status
     )
 
 
@@ -166,14 +170,16 @@ def read_adverse_event(
     token = terminology.conditions.token(codings(concept, terminology)) or ""
     suspects = [_is_lenalidomide(suspect, resource, terminology, lenalidomide) for suspect in _suspects(resource)]
     outcome = first_code(items(resource.get("outcome"))[0] if items(resource.get("outcome")) else None)
-    ended = any(text(extension.get("url")).endswith("resolved-date") for extension in items(resource.get("extension")))
+    endings = [item for item in items(resource.get("extension")) if text(item.get("url")).endswith("resolved-date")]
+    ended = day(endings[0].get("valueDate") or endings[0].get("valueDateTime"), zone) if endings else None
     return Reaction(
         token,
         terminology.condition_names.get(token) or words_of(concept) or "adverse event",
         reference_of(resource),
         read_grade(resource, terminology),
         day(resource.get("date") or resource.get("occurrenceDateTime") or resource.get("detected"), zone),
-        ended or (outcome.startswith(("resolved", "recovered")) and outcome not in _NOT_RESOLVED),
+        bool(endings) or (outcome.startswith(("resolved", "recovered")) and outcome not in _NOT_RESOLVED),
+        ended,
         True if any(suspects) else (False if suspects else None),
     )
 
@@ -184,14 +190,14 @@ def reaction_of(condition: ConditionFact, tokens: Iterable[str]) -> Reaction | N
         condition.grade is None and condition.token not in _SEVERE_REACTIONS
     ):
         return None
-    resolved = condition.active is False or condition.abated is not None
     return Reaction(
         condition.token,
         condition.name,
         condition.reference,
         condition.grade,
-        condition.onset,
-        resolved,
+        condition.onset or condition.recorded,
+        resolved=condition.active is False or condition.abated is not None,
+        resolved_on=condition.abated,
         attributed=None,
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, tzinfo
 from decimal import Decimal
 
-from cds.fhir.primitives import Json, UnreadableError, codings, day, items, mapping, number, text, words_of
+from cds.fhir.free_text import Frequency, frequency_in_words, schedule_in_words
+from cds.fhir.primitives import Json, UnreadableError, codings, day, items, mapping, number, shown, text, words_of
 from cds.level import CYCLE_DAYS, Schedule
 from cds.terminology import Terminology
 
@@ -24,38 +25,9 @@ _UNIT_WORDS = {
 }
 _DAYS_IN_MONTH = Decimal(30)
 _WEEK = 7
+_LONGEST_DURATION = 3660
+_TIMES_OF_THE_DAY = {"AM", "PM", "BED"}
 _THREE_WEEKS = Schedule.THREE_WEEKS.dosing_days
-
-_TEXT_THREE_WEEKS = re.compile(
-    r"\b(?:days?|d)\s*1\s*(?:-|–|to|through|until)\s*(?:day\s*|d)?21\b"
-    r"|\b21\s*(?:days?\s*)?(?:of|/|out of)\s*(?:a\s*|every\s*|each\s*)?28\b"
-    r"|\b(?:3|three)\s*weeks?\s*on\b.{0,12}\b(?:1|one)\s*week\s*off\b"
-    r"|\b21\s*days?\s*(?:on\b.{0,12}\b7\s*(?:days?\s*)?off|followed by\s*7)",
-    re.IGNORECASE,
-)
-_TEXT_CONTINUOUS = re.compile(
-    r"\b(?:days?|d)\s*1\s*(?:-|–|to|through|until)\s*(?:day\s*|d)?28\b|\b28\s*(?:of|/|out of)\s*28\b|\bcontinuous(?:ly)?\b",
-    re.IGNORECASE,
-)
-_TEXT_OTHER_CYCLE = re.compile(r"\bdays?\s*1\s*(?:-|–|to|through)\s*(?:day\s*)?(\d{1,2})\b", re.IGNORECASE)
-_TEXT_TWICE = re.compile(
-    r"\b(?:twice (?:a day|daily)|two times (?:a day|daily)|bid|b\.i\.d\.?|every 12 hours|q12h)\b", re.IGNORECASE
-)
-_TEXT_EVERY_OTHER_DAY = re.compile(
-    r"\b(?:every other day|every second day|alternate days?|every 48 hours|q48h|every 2 days|qod)\b", re.IGNORECASE
-)
-_TEXT_DAILY = re.compile(
-    r"\b(?:once (?:a day|daily)|daily|every day|each day|every 24 hours|qd|od|q24h|nightly)\b", re.IGNORECASE
-)
-
-
-@dataclass(frozen=True)
-class Frequency:
-    """Administrations per dosing day (1, 2 …) or every other day; ``slots`` are the times of the day named."""
-
-    per_day: int
-    every_other_day: bool = False
-    slots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +39,7 @@ class TimingRead:
     problem: str = ""
     start: date | None = None
     end: date | None = None
+    bounded: bool = False
 
 
 def read_timing(dosage: Json, terminology: Terminology, zone: tzinfo, *, ignore_bounds: bool) -> TimingRead:
@@ -76,53 +49,38 @@ def read_timing(dosage: Json, terminology: Terminology, zone: tzinfo, *, ignore_
     """
     timing = mapping(dosage.get("timing"))
     repeat = mapping(timing.get("repeat"))
-    words = "; ".join(part for part in (*_texts(dosage), words_of(timing.get("code"))) if part)
+    words = words_about(dosage)
     start, end, bound_days = _bounds(repeat, zone)
-    structured = _frequency(repeat) or _coded_frequency(timing, terminology)
-    spoken = frequency_in_words(words)
-    if (
-        structured is not None
-        and spoken is not None
-        and (structured.per_day, structured.every_other_day)
-        != (
-            spoken.per_day,
-            spoken.every_other_day,
-        )
-    ):
-        raise UnreadableError("text and structure of the dosage give different frequencies")
-    frequency = structured or spoken
+    bounded = any(name in repeat for name in ("boundsDuration", "boundsRange", "count")) or end is not None
+    structured = _agreed(_frequency(repeat), _coded_frequency(timing, terminology))
+    frequency = _agreed(structured, frequency_in_words(words))
+    if bound_days is None and "count" in repeat and "countMax" not in repeat and frequency is not None:
+        bound_days = int(number(repeat["count"], "timing.repeat.count") / frequency.per_day)
     try:
-        spoken_schedule = schedule_in_words(words)
         if ignore_bounds and not (frequency and frequency.every_other_day):
-            return TimingRead(frequency, spoken_schedule, start=start, end=end)
-        return TimingRead(frequency, _schedule(repeat, bound_days, frequency, spoken_schedule), start=start, end=end)
+            return TimingRead(frequency, schedule_in_words(words), start=start, end=end, bounded=bounded)
+        return TimingRead(
+            frequency, _schedule(repeat, bound_days, frequency, words), start=start, end=end, bounded=bounded
+        )
     except UnreadableError as error:
-        return TimingRead(frequency, None, error.why, start, end)
+        return TimingRead(frequency, None, error.why, start, end, bounded)
 
 
-def _texts(dosage: Json) -> tuple[str, str]:
-    return text(dosage.get("text")), text(dosage.get("patientInstruction"))
+def words_about(dosage: Json) -> str:
+    """All free text of a dosage that may speak of dose, frequency or schedule."""
+    texts = [text(dosage.get("text")), text(dosage.get("patientInstruction"))]
+    texts += [words_of(concept) for concept in items(dosage.get("additionalInstruction"))]
+    texts.append(words_of(mapping(dosage.get("timing")).get("code")))
+    return "; ".join(part for part in texts if part)
 
 
-def frequency_in_words(words: str) -> Frequency | None:
-    """A frequency that free text names."""
-    if _TEXT_TWICE.search(words):
-        return Frequency(2)
-    if _TEXT_EVERY_OTHER_DAY.search(words):
-        return Frequency(1, every_other_day=True)
-    return Frequency(1) if _TEXT_DAILY.search(words) else None
-
-
-def schedule_in_words(words: str) -> Schedule | None:
-    """A cycle that free text names; unreadable when it names one that no protocol has."""
-    if _TEXT_THREE_WEEKS.search(words):
-        return Schedule.THREE_WEEKS
-    if _TEXT_CONTINUOUS.search(words):
-        return Schedule.CONTINUOUS
-    other = _TEXT_OTHER_CYCLE.search(words)
-    if other is not None:
-        raise UnreadableError(f"the schedule 'days 1-{other[1]}' is neither days 1-21 nor days 1-28")
-    return None
+def _agreed(one: Frequency | None, other: Frequency | None) -> Frequency | None:
+    """Two statements of the frequency, which must not contradict each other."""
+    if one is not None and other is not None and not one.agrees_with(other):
+        raise UnreadableError("text, code and structure of the dosage give different frequencies")
+    if one is not None and other is not None:
+        return one if one.slots else other
+    return one or other
 
 
 def _bounds(repeat: Json, zone: tzinfo) -> tuple[date | None, date | None, int | None]:
@@ -139,8 +97,6 @@ def _bounds(repeat: Json, zone: tzinfo) -> tuple[date | None, date | None, int |
         if low != high:
             raise UnreadableError("the schedule is bounded by a range of days")
         return None, None, high
-    if "count" in repeat and "countMax" not in repeat:
-        return None, None, int(number(repeat["count"], "timing.repeat.count"))
     return None, None, None
 
 
@@ -152,7 +108,12 @@ def duration_days(raw: object) -> int | None:
     unit = text(duration.get("code")) or text(duration.get("unit"))
     unit = _UNIT_WORDS.get(unit.casefold(), unit)
     per_unit = _DAYS_IN_MONTH if unit == "mo" else _DAYS_IN.get(unit)
-    return None if per_unit is None else int(number(duration.get("value"), "duration") * per_unit)
+    if per_unit is None:
+        return None
+    days = number(duration.get("value"), "duration") * per_unit
+    if not 0 < days < _LONGEST_DURATION:
+        raise UnreadableError(f"a duration of {shown(duration.get('value'))} {unit} is not usable")
+    return int(days)
 
 
 def _frequency(repeat: Json) -> Frequency | None:
@@ -163,7 +124,7 @@ def _frequency(repeat: Json) -> Frequency | None:
     if "period" not in repeat:
         count = int(number(repeat["frequency"], "timing.repeat.frequency")) if "frequency" in repeat else len(slots)
         return Frequency(max(count, 1), slots=slots) if slots or weekdays else None
-    times = number(repeat.get("frequency", 1), "timing.repeat.frequency")
+    times = number(repeat.get("frequency", max(len(slots), 1)), "timing.repeat.frequency")
     period = number(repeat["period"], "timing.repeat.period")
     for name, value in (("frequencyMax", times), ("periodMax", period)):
         if name in repeat and number(repeat[name], f"timing.repeat.{name}") != value:
@@ -200,22 +161,27 @@ def _coded_frequency(timing: Json, terminology: Terminology) -> Frequency | None
     for coding in codings(timing.get("code"), terminology):
         entry = terminology.timing_codes.get(coding.code) if coding.system == "v3-gts-abbreviation" else None
         if entry is not None:
-            return _frequency(
-                {"frequency": entry["frequency"], "period": entry["period"], "periodUnit": entry["period_unit"]}
-            )
+            slots = {"when": [coding.code]} if coding.code in _TIMES_OF_THE_DAY else {}
+            timed = {"frequency": entry["frequency"], "period": entry["period"], "periodUnit": entry["period_unit"]}
+            return _frequency({**timed, **slots})
     return None
 
 
-def _schedule(
-    repeat: Json, bound_days: int | None, frequency: Frequency | None, spoken: Schedule | None
-) -> Schedule | None:
+def _schedule(repeat: Json, bound_days: int | None, frequency: Frequency | None, words: str) -> Schedule | None:
     if frequency is None:
-        return spoken
+        return schedule_in_words(words)
     if frequency.every_other_day:
-        if spoken is Schedule.THREE_WEEKS:
+        if schedule_in_words(words) is Schedule.THREE_WEEKS:
             raise UnreadableError("the schedule is every other day on days 1-21")
         return Schedule.EVERY_OTHER_DAY
     structured = _bounded_schedule(repeat, bound_days)
+    try:
+        spoken = schedule_in_words(words)
+    except UnreadableError:
+        # Words that are not understood are no contradiction where they repeat the structure's number of days.
+        if structured is Schedule.THREE_WEEKS and str(_THREE_WEEKS) in words:
+            return structured
+        raise
     if structured is Schedule.THREE_WEEKS and spoken is Schedule.CONTINUOUS:
         raise UnreadableError("text and structure of the dosage give different schedules")
     # A text that says days 1-21 beside a structure that is only "daily" is the commonest real shape.
@@ -240,18 +206,24 @@ def _listed(raw: object) -> list[object]:
     return raw if isinstance(raw, list) else [] if raw is None else [raw]
 
 
-def cyclic_extension_days(dosage: Json) -> int | None:
+def cycle_by_extension(order: Json) -> int | None:
     """Length of the repeated cycle by the Dutch modifier extension; unreadable with any other modifier extension."""
     cycle = None
-    for element in _modified(dosage):
-        for extension in items(element.get("modifierExtension")):
-            url = text(extension.get("url"))
-            if not url.endswith("RepeatPeriodCyclicalSchedule"):
-                raise UnreadableError(f"modifierExtension {url or 'without url'} is not known")
-            cycle = duration_days(extension.get("valueDuration"))
+    for extension in _modifiers(order):
+        url = text(extension.get("url"))
+        if not url.endswith("RepeatPeriodCyclicalSchedule"):
+            raise UnreadableError(f"modifierExtension {url or 'without url'} changes its meaning and is not known")
+        cycle = duration_days(extension.get("valueDuration"))
     return cycle
 
 
-def _modified(dosage: Json) -> list[Json]:
-    timing = mapping(dosage.get("timing"))
-    return [dosage, timing, mapping(timing.get("repeat")), *items(dosage.get("doseAndRate"))]
+def _modifiers(value: object) -> Iterator[Json]:
+    """Modifier extensions anywhere in a resource."""
+    if isinstance(value, dict):
+        yield from items(value.get("modifierExtension"))
+        for name, part in value.items():
+            if name not in {"modifierExtension", "contained"}:
+                yield from _modifiers(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _modifiers(part)

@@ -31,7 +31,7 @@ def _increase(case: Case) -> tuple[Level, Level] | None:
     draft = None if case.regimen is None else case.regimen.level
     if current is None or draft is None or case.course.new_start or case.course.pending_reduction or case.combination:
         return None
-    return (current, draft) if draft.cycle_mg > current.cycle_mg else None
+    return (current, draft) if exceeds(draft, current) else None
 
 
 @rule(
@@ -94,7 +94,7 @@ def escalation_premature(case: Case) -> Report | None:
     if climbs_back(case, draft) and not stepwise:
         return None
     if draft == step and earned is not False:
-        return None
+        return _history_undecided(case, draft) if earned is None and case.history_may_hide_something else None
     stay = step if stepwise and earned is True and step is not None else current
     return Report(
         Indicator.WARNING,
@@ -102,6 +102,17 @@ def escalation_premature(case: Case) -> Report | None:
         _why_not(case, draft),
         (Evidence("completed_cycles", str(case.course.completed_cycles)),),
         Action.MODIFY,
+    )
+
+
+def _history_undecided(case: Case, draft: Level) -> Report:
+    """The increase may be due, but what was supplied does not show the whole course."""
+    reason = "transplant date not found" if case.course.transplant_date_unknown else "the history is incomplete"
+    return Report(
+        Indicator.WARNING,
+        f"Increase to {draft.in_words} cannot be checked: {reason}",
+        f"At least {case.course.completed_cycles} cycles are recorded; an earlier drop or order may be missing. Check by hand.",
+        action=Action.DEFER,
     )
 
 
@@ -138,7 +149,8 @@ def stepwise_escalation(case: Case) -> Report | None:
     draft = None if case.regimen is None else case.regimen.level
     if step is None or step_is_earned(case) is not True:
         return None
-    if draft not in {step, current} or case.course.pending_reduction or case.combination:
+    capped = case.renal_cap is not None and case.renal_cap.cycle_mg < step.cycle_mg
+    if draft not in {step, current} or case.course.pending_reduction or case.combination or (capped and draft != step):
         return None
     counts = [result for token in ("anc", "platelets") if (result := case.count(token)) is not None]
     since = on(case.course.level_since, case.today)
@@ -236,10 +248,10 @@ def severe_reaction(case: Case) -> Report | None:
     found = case.reactions
     for reaction in found.permanent_stop:
         return _reaction(case, reaction, "Stop lenalidomide for good", Indicator.CRITICAL, Action.DISCONTINUE)
-    if found.any_severe and _lowest_level_stops(case):
-        reaction = next(iter((*found.open_severe, *found.resolved_severe)))
-        return _reaction(case, reaction, "Stop lenalidomide (lowest dose)", Indicator.CRITICAL, Action.DISCONTINUE)
-    for reaction in found.open_severe:
+    for reaction in (*found.open_severe, *found.resolved_severe):
+        if _lowest_level_stops(case, reaction):
+            return _reaction(case, reaction, "Stop lenalidomide (lowest dose)", Indicator.CRITICAL, Action.DISCONTINUE)
+    for reaction in sorted(found.open_severe, key=lambda item: -(item.grade or 0)):
         worst = reaction.grade is not None and case.protocol.reactions.open_critical_grade.holds(reaction.grade)
         indicator = Indicator.CRITICAL if worst else Indicator.WARNING
         return _reaction(case, reaction, "Hold lenalidomide", indicator, Action.HOLD)
@@ -264,9 +276,11 @@ def _reaction(case: Case, reaction: Reaction, what: str, indicator: Indicator, a
     )
 
 
-def _lowest_level_stops(case: Case) -> bool:
+def _lowest_level_stops(case: Case, reaction: Reaction) -> bool:
     stops = case.protocol.heme.lowest_level_stop_anc is not None
-    return stops and case.course.current_level is not None and is_at_floor(case, case.course.current_level)
+    before = [p for p in case.course.periods if reaction.onset is not None and p.start <= reaction.onset]
+    level = before[-1].level if before else case.course.current_level
+    return stops and level is not None and is_at_floor(case, level)
 
 
 def _after_resolution(case: Case) -> Report | None:

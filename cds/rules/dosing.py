@@ -37,13 +37,15 @@ def level_unknown(case: Case) -> Report | None:
         problem for problem in regimen.problems if not (regimen.daily_mg and problem in _schedule_problems(regimen))
     ]
     problems = [*of_draft, *case.course.level_problems]
+    pending = case.course.pending_reduction or case.course.open_episode
+    if pending is not None and case.course.onset_level(pending) is None:
+        problems.append(f"the level at the drop of {pending.opened.isoformat()} is not known")
     if not problems:
         return None
-    subject = "this order" if of_draft else "the current level"
     waits = bool(of_draft) and not regimen.dose_stated and not case.course.level_problems
     return Report(
         Indicator.WARNING,
-        f"Not checked: the dose of {subject} is not clear",
+        f"Cannot be judged: {problems[0]}",
         f"Clarify before signing: {listed(problems)}.",
         _drafted(case),
         Action.DEFER,
@@ -170,17 +172,19 @@ def schedule_mismatch(case: Case) -> Report | None:
     same_dose = [level for level in levels if level.dose_mg == regimen.daily_mg]
     if draft is None or draft in levels or not same_dose:
         return None
-    more = target is not None and draft.cycle_mg > target.cycle_mg
     own = max(same_dose, key=lambda level: level.cycle_mg)
+    more = target is not None and draft.cycle_mg > target.cycle_mg
+    decides = more and target is not None and target.dose_mg == draft.dose_mg
+    less = draft.cycle_mg < own.cycle_mg
     note = (
-        "More drug per cycle than intended." if more else "Less drug per cycle; used by some trials, off the EU label."
+        "Less drug per cycle; used by some trials, off the EU label." if less else "More drug per cycle than intended."
     )
     return Report(
         Indicator.WARNING if more else Indicator.INFO,
         f"Schedule differs: {case.protocol.id} gives {own.in_words}",
         note,
         _drafted(case),
-        Action.MODIFY if more else None,
+        Action.MODIFY if decides else None,
     )
 
 
@@ -212,7 +216,12 @@ def nonstandard_dose(case: Case) -> Report | None:
     """A dose that stands on no rung."""
     regimen, dosing = _regimen(case), case.protocol.dosing
     daily = regimen.daily_mg
-    if daily is None or daily in dosing.daily_doses.value or daily in dosing.capsules.value or case.combination:
+    if (
+        daily is None
+        or daily in dosing.daily_doses.value
+        or daily in dosing.combination_doses.value
+        or case.combination
+    ):
         return None
     lower = None if regimen.cycle_mg is None else next_lower(regimen.cycle_mg, dosing.ladder.value)
     return Report(

@@ -100,7 +100,12 @@ def transplant(case: Case) -> Report | None:
             (of_record(autologous),),
         )
     if (allogeneic if wanted == "allogeneic" else autologous) is not None:
-        return None
+        undated = case.course.transplant_date_unknown
+        return (
+            Report(Indicator.INFO, "Transplant date not found", "Record it: the course counts from it.")
+            if undated
+            else None
+        )
     supply = case.snapshot.supplied("Procedure")
     if not supply.proves_absence:
         return Report(

@@ -54,10 +54,12 @@ def start_criteria(case: Case) -> Report | None:
 def _interruption(case: Case, lineage: str, limit: Threshold, resume: Threshold) -> Report | None:
     episode = case.course.open_episode
     low = case.count(lineage, limit)
-    if episode is None or lineage not in episode.still_low or low is None:
+    in_episode = episode is not None and lineage in episode.still_low
+    in_force = in_episode or (not case.course.new_start and case.meets(lineage, limit) is True)
+    if low is None or not in_force:
         open_question = not case.course.new_start and case.meets(lineage, limit) is None
         return UNKNOWN_COUNTS if open_question else None
-    early = low.day > episode.opened
+    early = episode is not None and low.day > episode.opened
     headline = "Too early to resume lenalidomide" if early else "Hold lenalidomide"
     return Report(
         Indicator.CRITICAL,
@@ -73,13 +75,13 @@ def _verb(lineage: str) -> str:
     return "are" if lineage == PLATELETS else "is"
 
 
-def _how_to_resume(case: Case, episode: Episode, lineage: str, resume: Threshold) -> str:
+def _how_to_resume(case: Case, episode: Episode | None, lineage: str, resume: Threshold) -> str:
     level = resume_level(case)
     at = f" at {level.in_words}" if level is not None else ""
-    waits = _waits_for_next_cycle(case, episode)
+    waits = episode is not None and _waits_for_next_cycle(case, episode)
     when = ", not before the next cycle," if waits else ""
     text = f"Interrupt; blood count weekly. Resume{when}{at} when {NAMES[lineage]} {_verb(lineage)} {resume.in_words}."
-    if gcsf_keeps_dose(case, episode):
+    if episode is not None and gcsf_keeps_dose(case, episode):
         text += " This protocol also allows G-CSF at the same dose when neutropenia is the only toxicity."
     return text
 
@@ -157,13 +159,15 @@ def resume_at_lower_level(case: Case) -> Report | None:
         return None
     if is_at_floor(case, onset) or not exceeds(draft, target.ladder):
         return None
-    option = " G-CSF with the dose kept is the alternative." if gcsf_keeps_dose(case, episode) else ""
+    alternative = gcsf_keeps_dose(case, episode) and case.gcsf is None
+    option = " G-CSF with the dose kept is the alternative." if alternative else ""
     return Report(
         Indicator.WARNING,
         f"Resume one level lower: {target.level.in_words} after {_drop(case, episode)}",
         f"{_story(case, episode, onset)} The next lower level is {target.ladder.in_words}.{option}",
         _evidence(case, episode),
         Action.MODIFY,
+        order_drugs=("filgrastim",) if alternative else (),
     )
 
 
@@ -279,6 +283,8 @@ def day1_delay(case: Case) -> Report | None:
     delay, latest_order, episode = case.protocol.heme.day1_delay, case.course.latest, case.course.open_episode
     if delay is None or latest_order is None or latest_order.end is None or episode is None:
         return None
+    if any(order.status in {"stopped", "on-hold"} for order in latest_order.orders):
+        return None
     low = case.count(PLATELETS, case.protocol.heme.platelets_interrupt)
     if low is None or PLATELETS not in episode.still_low or latest_order.end > case.today:
         return None
@@ -331,7 +337,7 @@ def wait_next_cycle(case: Case) -> Report | None:
 def _waits_for_next_cycle(case: Case, episode: Episode) -> bool:
     heme = case.protocol.heme
     platelets, neutrophils = heme.wait_next_cycle_platelets, heme.wait_next_cycle_neutrophils
-    by_platelets = PLATELETS in episode.lineages and platelets is not None and platelets.holds(episode.number)
+    by_platelets = PLATELETS in episode.lineages and platelets is not None and platelets.value
     return by_platelets or (neutrophils is not None and neutrophils.holds(episode.number))
 
 
@@ -340,8 +346,8 @@ def _next_cycle(case: Case, episode: Episode) -> date | None:
     interrupted = case.course.onset_period(episode)
     if interrupted is None:
         return None
-    planned = max(supply_days(order) or 0 for order in interrupted.orders)
-    if episode.opened >= interrupted.start + timedelta(days=planned):
+    planned = [supply_days(order) for order in interrupted.orders]
+    if None not in planned and episode.opened >= interrupted.start + timedelta(days=max(d or 0 for d in planned)):
         # The count fell between two orders: no cycle was interrupted.
         return None
     cycles = (episode.opened - interrupted.start).days // CYCLE_DAYS + 1

@@ -32,7 +32,8 @@ def _limit(case: Case, token: str) -> Threshold:
 def cbc_due(case: Case) -> Report | None:
     """Neutrophils or platelets are missing, too old or undecidable."""
     problems = [problem for token in COUNTS if (problem := _problem(case, token))]
-    if not problems:
+    finished = case.regimen is None and case.course.restart
+    if not problems or finished:
         return None
     counts = [result for token in COUNTS if (result := case.count(token)) is not None]
     return Report(
@@ -47,6 +48,9 @@ def cbc_due(case: Case) -> Report | None:
 
 def _problem(case: Case, token: str) -> str:
     result, name = case.count(token), NAMES[token]
+    hidden = case.hides_newer(token)
+    if hidden is not None:
+        return f"{name} of {on(hidden.day, case.today)} could not be read"
     if result is None:
         supply = case.snapshot.supplied("Observation")
         return f"no {name}" if supply.proves_absence else f"{name} not available (laboratory data {supply.value})"
@@ -70,13 +74,13 @@ def _escalation_hangs_on(case: Case, token: str) -> bool:
 
 @rule(
     "monitoring.unit-unknown",
-    "A result without a unit, or in a unit that is not known, is not used.",
+    "A result without a unit, in a unit that is not known, or under a code that is not known, is not used.",
     sources=("[policy]",),
     needs_draft=False,
 )
 def unit_unknown(case: Case) -> Report | None:
     """Values that could not be read for their unit."""
-    found = [unread for token in _WITH_UNITS for unread in case.newer_unread(token, Fault.UNIT)]
+    found = [unread for token in _WITH_UNITS for unread in case.newer_unread(token, Fault.UNIT, Fault.CODE)]
     if not found:
         return None
     return Report(
@@ -96,7 +100,8 @@ def unit_unknown(case: Case) -> Report | None:
 def creatinine_due(case: Case) -> Report | None:
     """Creatinine is missing or too old where no order is being written."""
     kidney = case.kidney
-    if case.regimen is not None or kidney.dialysis is not None or not kidney.missing:
+    finished = case.course.restart
+    if case.regimen is not None or finished or kidney.dialysis is not None or not kidney.missing:
         return None
     return Report(
         Indicator.INFO,

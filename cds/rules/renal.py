@@ -211,14 +211,17 @@ def conflict(case: Case) -> Report | None:
     moved = case.course.pending_reduction is not None or (current is not None and target.ladder != current)
     if case.course.new_start or not moved or cap is None or target.ladder is None or cap == target.ladder:
         return None
+    draft = None if case.regimen is None else case.regimen.level
+    if draft is None or renal_dose_is_tolerated(case):
+        return None
     wins = min(cap, target.ladder, key=lambda level: level.cycle_mg)
-    severe = wins == cap and case.renal_is_severe
+    too_much, severe = exceeds(draft, wins), exceeds(draft, cap) and case.renal_is_severe
     return Report(
-        Indicator.CRITICAL if severe else Indicator.WARNING,
+        Indicator.CRITICAL if severe else Indicator.WARNING if too_much else Indicator.INFO,
         f"Ladder {target.ladder} and renal dose {cap}: {wins.in_words}",
         f"Ladder {target.ladder.in_words}, kidneys {cap.in_words}: the smaller amount per cycle ({plain(wins.cycle_mg)} mg).",
         _evidence(case.kidney),
-        Action.MODIFY if severe else None,
+        Action.MODIFY if too_much else None,
     )
 
 

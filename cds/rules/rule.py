@@ -20,6 +20,7 @@ class Report:
     evidence: tuple[Evidence, ...] = ()
     action: Action | None = None
     order_tests: tuple[str, ...] = ()
+    order_drugs: tuple[str, ...] = ()
     corrections: tuple[Correction, ...] = ()
     outcome: Outcome = Outcome.FIRED
     found_before: bool = False
@@ -76,6 +77,7 @@ class Rule:
             report.outcome,
             report.action,
             report.order_tests,
+            report.order_drugs,
             report.corrections,
             report.found_before,
             report.waits_for_dose,

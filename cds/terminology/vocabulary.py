@@ -35,13 +35,17 @@ _REFERENCE_SYSTEMS = {"loinc", "snomed"}
 
 @dataclass(frozen=True)
 class ObservationKind:
-    """What an Observation measures: its unit table (None for coded results) and plausible range."""
+    """What an Observation measures.
+
+    ``units`` is None where no rule compares the number; ``may_be_answered`` where a coded answer (negative) is a result.
+    """
 
     token: str
     name: str
     units: UnitTable | None
     at_least: Decimal | None
     at_most: Decimal | None
+    may_be_answered: bool
 
     def is_plausible(self, value: Decimal) -> bool:
         """Whether a converted value lies within the limits."""
@@ -92,11 +96,20 @@ class Terminology:
         self._drug_words = _words({token: {"words": entry.get("names", [])} for token, entry in raw["drugs"].items()})
         self.products = _products(raw["drugs"])
         self._orderables = raw["orderables"]
+        self._drug_entries = raw["drugs"]
 
     def coding(self, raw: Mapping[str, Any]) -> Coding | None:
         """A FHIR Coding; None when it carries no code."""
         code = raw.get("code")
         return Coding(system_key(self._systems, raw.get("system")), code) if isinstance(code, str) else None
+
+    def system_of(self, uri: str) -> str | None:
+        """Key of a code system by its URI or a tolerated variant."""
+        return system_key(self._systems, uri)
+
+    def kind(self, token: str) -> ObservationKind:
+        """The kind of Observation of a token."""
+        return self._kinds[token]
 
     def observation(self, codings: Iterable[Coding]) -> ObservationKind | None:
         """What an Observation.code measures; None when it is not listed."""
@@ -145,6 +158,12 @@ class Terminology:
         code, display = next(iter(entry["codes"]["loinc"].items()))
         return str(entry["name"]), code, display
 
+    def ingredient(self, token: str) -> tuple[str, str, str]:
+        """A drug by its ingredient: its name, RxNorm code and display."""
+        entry = self._drug_entries[token]
+        code, display = next(iter(entry["ingredient"]["rxnorm"].items()))
+        return str(entry["name"]), code, display
+
     def condition_named_in(self, text: str) -> str | None:
         """Token of a listed condition that free text looks like."""
         return self._condition_words.named_in(text)
@@ -188,6 +207,7 @@ def _kind(token: str, entry: Mapping[str, Any], units: Mapping[str, UnitTable]) 
         None if quantity is None else units[quantity],
         Decimal(plausible["at_least"]) if "at_least" in plausible else None,
         Decimal(plausible["at_most"]) if "at_most" in plausible else None,
+        quantity is None or entry.get("answers") == "true",
     )
 
 

@@ -1,0 +1,114 @@
+"""Dosage in free text: the last resort, and the check on what the structure says. Words not understood are never harmless."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cds.fhir.primitives import UnreadableError
+from cds.level import Schedule
+
+_I = re.IGNORECASE
+_TO = r"\s*(?:-|–|—|to|through|thru|until)\s*"
+_THREE_WEEKS = re.compile(
+    rf"\b(?:days?|d)\s*1{_TO}(?:day\s*|d)?21\b"
+    r"|\b(?:1\s*[-–—]\s*)?21\s*(?:days?\s*)?(?:of|/|out of|in|every|per)\s*(?:(?:a|each|every)\s*)?28\b"
+    r"|\b(?:3|three)\s*w(?:ee)?ks?\s*on\b.{0,12}\b(?:1|one)\s*w(?:ee)?k\s*off\b"
+    r"|\b21\s*days?\s*(?:on\b.{0,12}\b7\s*(?:days?\s*)?off|(?:followed by|,?\s*then)\s*7)",
+    _I,
+)
+_CONTINUOUS = re.compile(
+    rf"\b(?:days?|d)\s*1{_TO}(?:day\s*|d)?28\b|\b28\s*(?:of|/|out of)\s*28\b|\bcontinuous(?:ly)?\b|\bevery 28 days\b",
+    _I,
+)
+_OTHER_CYCLE_LENGTH = re.compile(r"\b(?!28\b)\d{1,2}[- ]days?[- ]cycle", _I)
+_LENGTH_OF_SUPPLY = re.compile(
+    r"\b(?:for|x)\s*(?:(?:28|30|56|84|90)\s*days|(?:4|four|8|12)\s*w(?:ee)?ks|(?:1|one|a|3|three)\s*months?)\b", _I
+)
+_SPEAKS_OF_A_CYCLE = re.compile(
+    r"\b(?:off|rest|pause|break|cycles?|w(?:ee)?ks?|months?|tage?|of 28|21|twenty[- ]?one)\b|\bd(?:ays?)?\s*(?:1|one)\b",
+    _I,
+)
+_TWICE = re.compile(
+    r"\b(?:twice (?:a day|daily)|(?:two|2) times (?:a day|daily)|2 ?x daily|bid|b\.i\.d\.?|every 12 hours|q12h)\b", _I
+)
+_MORE_OFTEN = re.compile(
+    r"\b(?:thrice|(?:three|four|five|six|[3-6]) ?(?:x|times) ?(?:a day|daily)|[tq]id|[tq]\.i\.d\.?|every [2-8] hours|q[2-8]h)\b",
+    _I,
+)
+_EVERY_OTHER_DAY = re.compile(
+    r"\b(?:every other day|every second day|alternate days?|every 48 hours|q48h|every 2 days|qod)\b", _I
+)
+_DAILY = re.compile(r"\b(?:once (?:a day|daily)|daily|every day|each day|every 24 hours|qd|od|q24h|nightly)\b", _I)
+_AS_NEEDED = re.compile(r"\b(?:as needed|if needed|when needed|prn|p\.r\.n\.?)\b", _I)
+_WEEKDAYS = re.compile(r"\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?\b(?! cream)", _I)
+_DOSE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:mg|milligrams?)\b", _I)
+_RANGE = re.compile(r"\d\s*(?:-|–|to|or)\s*\d+(?:[.,]\d+)?\s*mg\b", _I)
+_SEVERAL_PIECES = re.compile(
+    r"\b(?:[2-9]|two|three|four)\s*(?:x|×|\*|(?:\d+(?:[.,]\d+)?\s*mg\s*)?(?:capsules?|caps?|tablets?|pills?)\b)", _I
+)
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """Administrations per dosing day (1, 2 …) or every other day; ``slots`` are the times of the day named."""
+
+    per_day: int
+    every_other_day: bool = False
+    slots: tuple[str, ...] = ()
+
+    def agrees_with(self, other: Frequency) -> bool:
+        """Whether both say the same, times of the day aside."""
+        return (self.per_day, self.every_other_day) == (other.per_day, other.every_other_day)
+
+
+def frequency_in_words(words: str) -> Frequency | None:
+    """A frequency that free text names; unreadable when it is one that no protocol has."""
+    if _AS_NEEDED.search(words):
+        raise UnreadableError("it is ordered as needed")
+    if _WEEKDAYS.search(words):
+        raise UnreadableError("the text names single days of the week")
+    if _MORE_OFTEN.search(words):
+        raise UnreadableError("the text names more than two doses a day")
+    if _TWICE.search(words):
+        return Frequency(2)
+    if _EVERY_OTHER_DAY.search(words):
+        return Frequency(1, every_other_day=True)
+    return Frequency(1) if _DAILY.search(words) else None
+
+
+def schedule_in_words(words: str) -> Schedule | None:
+    """A cycle that free text names; unreadable when it speaks of one that is not understood."""
+    if _OTHER_CYCLE_LENGTH.search(words):
+        raise UnreadableError("the schedule in the text is not one of 28-day cycles")
+    if _THREE_WEEKS.search(words):
+        return Schedule.THREE_WEEKS
+    if _CONTINUOUS.search(words):
+        return Schedule.CONTINUOUS
+    if _SPEAKS_OF_A_CYCLE.search(_LENGTH_OF_SUPPLY.sub("", words)):
+        raise UnreadableError("the schedule in the text is neither days 1-21 nor days 1-28")
+    return None
+
+
+def dose_in_words(words: str) -> Decimal:
+    """The one dose in milligrams that free text names."""
+    doses = _doses(words)
+    if len(doses) != 1:
+        raise UnreadableError("the text names several doses" if doses else "no dose is stated")
+    if _SEVERAL_PIECES.search(words):
+        raise UnreadableError("the text names several capsules")
+    return doses.pop()
+
+
+def check_dose_in_words(words: str, *accepted: Decimal | None) -> None:
+    """Raise when free text names doses and none of them is one of those that the structure gives."""
+    doses = _doses(words)
+    if doses and not doses & set(accepted):
+        raise UnreadableError("text and structure of the dosage give different doses")
+
+
+def _doses(words: str) -> set[Decimal]:
+    if _RANGE.search(words):
+        raise UnreadableError("the dose in the text is a range")
+    return {Decimal(match[1].replace(",", ".")) for match in _DOSE.finditer(words)}
