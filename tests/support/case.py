@@ -189,7 +189,10 @@ class Facts(Part):
 
 
 class Expectation(Part):
-    """What the answer must say. Rules that are not listed may fire or not; ``action`` None is not compared."""
+    """What the answer must say. Rules that are not listed may fire or not; ``action`` None is not compared.
+
+    ``cards`` are texts that stand somewhere on the cards.
+    """
 
     action: Literal["discontinue", "hold", "defer", "modify", "proceed"] | None
     level: LevelText | None = None
@@ -197,6 +200,7 @@ class Expectation(Part):
     fires: dict[RuleId, Indicator] = {}
     silent: tuple[RuleId, ...] = ()
     unknown: tuple[RuleId, ...] = ()
+    cards: tuple[str, ...] = ()
     facts: Facts = Facts()
 
     @model_validator(mode="after")

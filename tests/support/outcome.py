@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import simplejson
 
 from cds.level import plain
 from tests.support.case import Expectation, Facts
@@ -37,6 +38,7 @@ class Outcome:
     resume_at: str | None
     findings: tuple[ReportedFinding, ...]
     facts: Mapping[str, Any]
+    cards: str
 
     @classmethod
     def of(cls, response: Mapping[str, Any]) -> Outcome:
@@ -52,6 +54,7 @@ class Outcome:
                 ReportedFinding(one["id"], one["indicator"], one["outcome"]) for one in drafts[0]["findings"]
             ),
             facts=drafts[0]["facts"],
+            cards=simplejson.dumps(response["cards"], use_decimal=True, ensure_ascii=False),
         )
 
 
@@ -74,6 +77,7 @@ def _mismatches(expect: Expectation, outcome: Outcome) -> Iterator[str]:
             yield from _differs("resume_at", expect.resume_at, outcome.resume_at)
     yield from _differing_findings(expect, outcome.findings)
     yield from _differing_facts(expect.facts, outcome.facts)
+    yield from (f"cards: expected to say '{text}'" for text in expect.cards if text not in outcome.cards)
 
 
 def _differing_findings(expect: Expectation, findings: tuple[ReportedFinding, ...]) -> Iterator[str]:

@@ -1,0 +1,29 @@
+"""All answers, made once a session."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.answers import Answered, answered_cases, answered_requests
+from tests.support.fixtures import Json
+
+
+@pytest.fixture(scope="session")
+def answers() -> list[Answered]:
+    """Every clinical case and every bundled request with its answer."""
+    return [*answered_cases(), *answered_requests()]
+
+
+@pytest.fixture(scope="session")
+def cards(answers: list[Answered]) -> list[Json]:
+    return [card for answered in answers for card in answered.cards]
+
+
+@pytest.fixture(scope="session")
+def suggestions(answers: list[Answered]) -> list[Json]:
+    return [suggestion for answered in answers for suggestion in answered.suggestions]
+
+
+@pytest.fixture(scope="session")
+def actions(answers: list[Answered]) -> list[Json]:
+    return [action for answered in answers for action in answered.actions]

@@ -1,0 +1,190 @@
+"""The documents keep up with the product: nothing that exists is missing from them, and nothing in them is untrue."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cds import PROTOCOL_IDS
+from cds.rules import RULES
+from hooks import problems, settings
+from hooks.cli import main
+from hooks.discovery import discovery
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+WRITTEN = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*WRITTEN, *sorted((DOCS / "catalogue").glob("*.md"))]
+INTEGRATOR = (DOCS / "integrator.md").read_text(encoding="utf-8")
+OPERATOR = (DOCS / "operator.md").read_text(encoding="utf-8")
+PHARMACIST = (DOCS / "pharmacist.md").read_text(encoding="utf-8")
+BUNDLED_REQUESTS = "fhir_fixtures/requests"
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_OWN_COMMAND = "lenalidomide-cds"
+
+
+def _help(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    return capsys.readouterr().out
+
+
+def _commands(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return re.findall(r"^    ([a-z]+)\b", _help(capsys), re.MULTILINE)
+
+
+def _prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def _anchors(page: Path) -> set[str]:
+    """Anchors as GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", _prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.casefold()).replace(" ", "-") for heading in headings}
+
+
+def _examples() -> list[tuple[str, list[str]]]:
+    """Every ``$ lenalidomide-cds`` line of the documents with the lines printed under it."""
+    found: list[tuple[str, list[str]]] = []
+    for page in WRITTEN:
+        for language, block in _FENCE.findall(page.read_text(encoding="utf-8")):
+            for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:] if language == "console" else ():
+                command, *printed = part.splitlines()
+                if command.startswith(_OWN_COMMAND):
+                    found.append((command, printed))
+    return found
+
+
+def test_every_setting_is_documented_for_those_who_run_the_service() -> None:
+    names = set(re.findall(r"\bCDS_[A-Z_]+\b", inspect.getsource(settings)))
+
+    assert names
+    assert [name for name in sorted(names) if f"`{name}`" not in OPERATOR] == []
+
+
+def test_every_documented_setting_exists() -> None:
+    mentioned = {name for page in WRITTEN for name in re.findall(r"\bCDS_[A-Z_]+\b", page.read_text(encoding="utf-8"))}
+
+    assert mentioned - set(re.findall(r"\bCDS_[A-Z_]+\b", inspect.getsource(settings))) == set()
+
+
+def test_every_command_has_a_row_for_integrators(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = _commands(capsys)
+
+    assert commands
+    assert [name for name in commands if not re.search(rf"^\| `{name}` \|", INTEGRATOR, re.MULTILINE)] == []
+
+
+def test_every_option_of_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    options = {
+        option for command in _commands(capsys) for option in re.findall(r"--[a-z-]+", _help(capsys, command))
+    } - {"--help"}
+
+    assert [option for option in sorted(options) if f"`{option}" not in INTEGRATOR + OPERATOR] == []
+
+
+def test_every_script_has_a_row_for_contributors_or_stands_in_the_readme() -> None:
+    written = "".join((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/contributor.md"))
+
+    assert [
+        path.name for path in sorted((ROOT / "scripts").glob("[a-z]*")) if f"scripts/{path.name}" not in written
+    ] == []
+
+
+def test_every_documented_command_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    written = "\n".join(page.read_text(encoding="utf-8") for page in WRITTEN)
+    called = set(re.findall(rf"(?:\$ (?:\w+=\S+ )*|\.venv/bin/){_OWN_COMMAND} (\w+)", written))
+
+    assert called
+    assert called - set(_commands(capsys)) == set()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOL_IDS)
+def test_every_protocol_has_a_page_and_a_row_for_pharmacists(protocol: str) -> None:
+    assert (DOCS / "catalogue" / f"{protocol}.md").is_file()
+    assert re.search(rf"^\| `{protocol}`.*\(catalogue/{protocol}\.md\)", PHARMACIST, re.MULTILINE)
+
+
+def test_every_prefetch_key_has_a_row_for_integrators() -> None:
+    keys = {key for service in discovery()["services"] for key in service["prefetch"]}
+
+    assert keys
+    assert [key for key in sorted(keys) if f"| `{key}` |" not in INTEGRATOR] == []
+
+
+def test_every_service_is_documented_with_its_hook() -> None:
+    services = discovery()["services"]
+
+    assert [one["id"] for one in services if f"| `{one['id']}` | `{one['hook']}` |" not in INTEGRATOR] == []
+
+
+def test_the_rules_documented_for_integrators_are_those_that_run() -> None:
+    areas = "|".join(sorted({rule.id.partition(".")[0] for rule in RULES}))
+
+    assert set(re.findall(rf"`((?:{areas})\.[a-z0-9-]+)`", INTEGRATOR)) == {rule.id for rule in RULES}
+
+
+def test_every_status_of_a_refusal_has_a_row_for_integrators() -> None:
+    statuses = {problem.status for problem in problems.Problem.__subclasses__()}
+
+    assert {int(status) for status in re.findall(r"^\| (\d{3}) \|", INTEGRATOR, re.MULTILINE)} == statuses
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for link in _LINK.findall(_prose(page)):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+def test_every_file_named_in_a_document_exists(page: Path) -> None:
+    named = re.findall(
+        r"(?<![\w./-])(?:cds|hooks|fhir_fixtures|tests|scripts|\.ci)/[\w./-]*\w", page.read_text(encoding="utf-8")
+    )
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(("command", "printed"), _examples(), ids=lambda part: part if isinstance(part, str) else "")
+def test_every_example_prints_what_its_document_shows(
+    command: str, printed: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+
+    main(shlex.split(command)[1:])
+
+    output = capsys.readouterr().out.splitlines()
+    shown = [re.compile(".*".join(map(re.escape, line.split("…")))) for line in printed]
+    assert [line.pattern for line in shown if not any(line.fullmatch(one) for one in output)] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "request_name"),
+    [("README.md", "order-select-renal-decline"), ("docs/prescriber.md", "order-sign-first-neutropenia")],
+)
+def test_the_card_shown_in_a_document_is_the_card_that_is_printed(
+    page: str, request_name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cards = [
+        block for language, block in _FENCE.findall((ROOT / page).read_text(encoding="utf-8")) if "  Source: " in block
+    ]
+
+    main(["evaluate", "--cards", str(ROOT / BUNDLED_REQUESTS / f"{request_name}.json")])
+
+    output = capsys.readouterr().out.splitlines()
+    assert len(cards) == 1
+    assert [line for line in cards[0].splitlines() if line not in output] == []
