@@ -132,10 +132,20 @@ class Case:
 
     @property
     def history_may_hide_something(self) -> bool:
-        """Whether an earlier drop, order or transplant may lie in what was not supplied."""
-        kinds = ("Observation", "MedicationRequest")
-        return self.course.transplant_date_unknown or any(
-            self.snapshot.supplied(kind) is Supply.PARTIAL for kind in kinds
+        """Whether a transplant may lie within the course, or an earlier drop in what was not supplied."""
+        if self.course.transplant_date_unknown or self.snapshot.supplied("Observation") is Supply.PARTIAL:
+            return True
+        # With orders missing, maintenance may have begun before the first one seen, and a low count then was a drop.
+        return self.course.history is Supply.PARTIAL and self._low_before_course
+
+    @property
+    def _low_before_course(self) -> bool:
+        heme, start = self.protocol.heme, self.course.maintenance_start or self.today
+        limits = {NEUTROPHILS: heme.anc_interrupt, PLATELETS: heme.platelets_interrupt}
+        return any(
+            result.day < start and limit.holds_for(result.measurement) is not False
+            for token, limit in limits.items()
+            for result in self.snapshot.of(token)
         )
 
     def counts_permit(self, anc: Threshold, platelets: Threshold) -> Truth:

@@ -71,8 +71,8 @@ class Finding:
     ``summary`` is the headline of a card led by this finding, ``advice`` what to do in one or two sentences, ``rule`` the
     rule in words with the protocol's numbers. ``action`` is what the finding asks for by itself. ``order_tests`` names
     laboratory orders to offer, ``order_drugs`` drugs that are an alternative to the change, ``corrections`` changes to the
-    draft. ``found_before`` marks advice that an earlier draft
-    already met; ``waits_for_dose`` a complaint about an order whose dose is still to be written.
+    draft. ``found_before`` marks advice that an earlier draft already met, ``waits_for_dose`` a complaint about an order
+    whose dose is still to be written, ``alone`` a finding beside which nothing else matters.
     """
 
     id: str
@@ -90,6 +90,7 @@ class Finding:
     corrections: tuple[Correction, ...] = ()
     found_before: bool = False
     waits_for_dose: bool = False
+    alone: bool = False
 
     @property
     def area(self) -> str:

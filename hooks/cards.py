@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from cds.evaluation import Evaluation, Judgement
 from cds.findings import Action, Finding, Indicator, Outcome, Recommendation
@@ -89,8 +89,8 @@ def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
     """The findings of each card that the hook shows, by card kind."""
     shown = SHOWN_AT[hook]
     groups: dict[str, list[Finding]] = {DOSE: [], CHECKS: []}
-    for finding in judgement.findings:
-        if not (shown.hides_orders_without_dose and finding.waits_for_dose):
+    for finding in [item for item in judgement.findings if item.alone] or judgement.findings:
+        if _adds_something(finding) and not (shown.hides_orders_without_dose and finding.waits_for_dose):
             groups[_kind(finding)].append(finding)
     return {
         kind: findings for kind, findings in groups.items() if any(_makes_card(finding, shown) for finding in findings)
@@ -103,8 +103,6 @@ def _kind(finding: Finding) -> str:
 
 
 def _makes_card(finding: Finding, shown: Shown) -> bool:
-    if finding.found_before:
-        return False
     return finding.id in shown.also or (
         finding.indicator.rank >= shown.least.rank and finding.outcome is not Outcome.UNKNOWN
     )
@@ -131,7 +129,7 @@ def _card(
     indicator = max((finding.indicator for finding in findings), key=lambda item: item.rank)
     topic = _topic(lead, indicator)
     order = ",".join(judgement.regimen.references) if judgement.regimen is not None else ""
-    uuid = uuid5(NAMESPACE_URL, f"{request.hook_instance} {order} {topic}")
+    uuid = _uuid(f"{request.hook_instance} {order} {topic}")
     advice = (
         f"{recommendation.action.value} {recommendation.level or recommendation.resume_at}" if recommendation else kind
     )
@@ -151,9 +149,7 @@ def _card(
             {"system": f"{_SYSTEM}:override-reason", "code": code, "display": display}
             for code, display in _OVERRIDE_REASONS[kind]
         ],
-        "extension": {
-            f"{EXTENSION}.decision": str(uuid5(NAMESPACE_URL, f"{request.patient_id} {order} {topic} {advice}"))
-        },
+        "extension": {f"{EXTENSION}.decision": str(_uuid(f"{request.patient_id} {order} {topic} {advice}"))},
     }
     offers = suggestions_for(
         judgement if kind == DOSE else _without_draft(judgement), findings, request.drafts, request.patient_id, uuid
@@ -162,6 +158,11 @@ def _card(
         card["suggestions"] = offers
         card["selectionBehavior"] = "at-most-one" if kind == DOSE else "any"
     return card
+
+
+def _uuid(name: str) -> UUID:
+    """The same uuid for the same name, whatever characters a request brought into it."""
+    return uuid5(NAMESPACE_URL, name.encode("utf-8", "backslashreplace").decode())
 
 
 def _without_draft(judgement: Judgement) -> Judgement:
@@ -203,7 +204,7 @@ def _detail(
         f"*Rule:* {escaped(lead.rule)}",
         _sources(lead, protocol),
     ]
-    others = [finding for finding in findings if finding is not lead and _adds_something(finding)]
+    others = [finding for finding in findings if finding is not lead]
     if others:
         parts.append("**Also**\n\n" + "\n".join(f"- {escaped(_line(finding, recommendation))}" for finding in others))
     unchecked = _unchecked(judgement, evaluation)
@@ -225,8 +226,8 @@ def _heading(recommendation: Recommendation | None, lead: Finding) -> str:
 
 
 def _adds_something(finding: Finding) -> bool:
-    """A count that could not decide is said by the finding that asks for a new one."""
-    return not (finding.outcome is Outcome.UNKNOWN and finding.area == "heme")
+    """A count that could not decide is said by the finding that asks for a new one; known advice is not repeated."""
+    return not finding.found_before and not (finding.outcome is Outcome.UNKNOWN and finding.area == "heme")
 
 
 def _line(finding: Finding, recommendation: Recommendation | None) -> str:

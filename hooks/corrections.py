@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from datetime import date, timedelta
@@ -15,6 +16,7 @@ from cds.snapshot import MedicationOrder
 from cds.terminology import Terminology
 from hooks.wire import Json, number
 
+_NAMES_A_DOSE = re.compile(r"\d\s*mg\b", re.IGNORECASE)
 _DAY_UNIT = {"unit": "days", "system": "http://unitsofmeasure.org", "code": "d"}
 _MG_UNIT = {"unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
 _CAPSULE_UNIT = {"unit": "capsule", "system": "http://unitsofmeasure.org", "code": "{capsule}"}
@@ -38,11 +40,13 @@ def corrected_order(
     strength = order.drug.strength_mg
     if level is not None:
         if strength is not None:
-            product = _product(order, level.dose_mg, terminology)
-            if product is None:
+            coding = _product(changed, order, level.dose_mg, terminology)
+            if coding is None:
                 return None
             strength = level.dose_mg
-            _change_product(changed, *product, terminology)
+            _change_product(changed, coding)
+        # The narrative describes the order as it was.
+        changed.pop("text", None)
         _change_dosage(changed, level, strength, start if isinstance(start, date) else None, keep=_keeps(order, level))
     elif "start" in wanted and isinstance(start, date):
         _change_start(changed, start)
@@ -52,16 +56,28 @@ def corrected_order(
     return changed
 
 
-def _product(order: MedicationOrder, dose: Decimal, terminology: Terminology) -> tuple[str, str] | None:
-    """The clinical drug of one capsule of this dose, branded where the draft is branded."""
-    return terminology.products.get(order.drug.token, {}).get(dose)
+def _product(draft: Json, order: MedicationOrder, dose: Decimal, terminology: Terminology) -> Json | None:
+    """Coding of one capsule of this dose, in the draft's own code system and brand where that has one."""
+    concept = draft.get("medicationCodeableConcept") or _part(draft, "medication").get("concept")
+    listed = concept.get("coding") if isinstance(concept, dict) else None
+    for raw in listed if isinstance(listed, list) else []:
+        original = terminology.coding(raw) if isinstance(raw, dict) else None
+        found = terminology.product_like(order.drug.token, original, dose)
+        if found is not None and original is not None and found[0] in {original.system, "dmd"}:
+            return {"system": raw["system"], "code": found[1], "display": found[2]}
+    found = terminology.product_like(order.drug.token, None, dose)
+    return (
+        None if found is None else {"system": terminology.system_uris[found[0]], "code": found[1], "display": found[2]}
+    )
 
 
-def _change_product(order: Json, code: str, display: str, terminology: Terminology) -> None:
-    concept = {
-        "coding": [{"system": terminology.system_uris["rxnorm"], "code": code, "display": display}],
-        "text": display,
-    }
+def _part(order: Json, name: str) -> Json:
+    part = order.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _change_product(order: Json, coding: Json) -> None:
+    concept = {"coding": [coding], "text": coding["display"]}
     reference = order.pop("medicationReference", None)
     if isinstance(reference, dict):
         _drop_contained(order, reference.get("reference"))
@@ -91,8 +107,13 @@ def _change_dosage(order: Json, level: Level, strength: Decimal | None, start: d
     lines = order.get("dosageInstruction")
     line: Json = dict(lines[0]) if isinstance(lines, list) and lines and isinstance(lines[0], dict) else {}
     line["text"] = f"Take {plain(level.dose_mg)} mg by mouth {_in_words(level)}"
-    line["doseAndRate"] = [{"doseQuantity": _dose(line, level, strength)}]
+    line["doseAndRate"] = [{**_kept(line), "doseQuantity": _dose(line, level, strength)}]
     line.pop("doseQuantity", None)
+    # What tells the patient the old dose would contradict the new one.
+    if _NAMES_A_DOSE.search(str(line.get("patientInstruction", ""))):
+        del line["patientInstruction"]
+    if _NAMES_A_DOSE.search(str(line.get("additionalInstruction", ""))):
+        del line["additionalInstruction"]
     if not keep or start is not None:
         timing: Json = dict(line["timing"]) if isinstance(line.get("timing"), dict) else {}
         if not keep:
@@ -103,6 +124,15 @@ def _change_dosage(order: Json, level: Level, strength: Decimal | None, start: d
         timing["repeat"] = repeat
         line["timing"] = timing
     order["dosageInstruction"] = [line]
+
+
+def _kept(line: Json) -> Json:
+    """The members of the ordered dose beside the dose itself: its type, say."""
+    rates = line.get("doseAndRate")
+    given = [rate for rate in rates if isinstance(rate, dict)] if isinstance(rates, list) else []
+    ordered = [rate for rate in given if "ordered" in str(rate.get("type", ""))]
+    chosen = next(iter(ordered or given), {})
+    return {name: value for name, value in chosen.items() if name not in {"doseQuantity", "doseRange"}}
 
 
 def _in_words(level: Level) -> str:
@@ -184,13 +214,10 @@ def _change_supply(
         and (dose_changed or draft.quantity is not None)
     ):
         capsules = level.dose_mg / strength * dosing_days(level.schedule, days)
-        present = dispense.get("quantity")
-        unit = (
-            {key: value for key, value in present.items() if key != "value"}
-            if isinstance(present, dict)
-            else _CAPSULE_UNIT
-        )
-        dispense["quantity"] = {"value": number(capsules), **unit}
+        present = _part(dispense, "quantity")
+        unit = {key: value for key, value in present.items() if key != "value"} or _CAPSULE_UNIT
+        in_mg = (unit.get("code") or unit.get("unit")) == "mg"
+        dispense["quantity"] = {"value": number(capsules * strength if in_mg else capsules), **unit}
     if "refills" in wanted:
         dispense["numberOfRepeatsAllowed"] = wanted["refills"]
     validity_end = wanted.get("validity_end")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~<>&])")
+_ADDRESS = re.compile(r"((?:https?|ftp|mailto|xmpp)(?=:)|www(?=\.)|[\w.+-]+(?=@))(.)", re.IGNORECASE)
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _LINE_START = re.compile(r"^(\s*)([-=]|\d+[.)])")
 _SUMMARY_LIMIT = 139
 
 
 def escaped(text: str) -> str:
     """One line of Markdown that shows the text literally."""
-    line = " ".join(text.split())
-    return _LINE_START.sub(r"\1\\\2", _MARKUP.sub(_escape, line))
+    line = _one_line(text)
+    return _ADDRESS.sub(_unlinked, _LINE_START.sub(r"\1\\\2", _MARKUP.sub(_escape, line)))
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -21,9 +24,20 @@ def _escape(match: re.Match[str]) -> str:
     )
 
 
+def _one_line(text: str) -> str:
+    """Without control and direction characters, which could hide or reorder what is shown."""
+    visible = "".join(" " if unicodedata.category(character) in _INVISIBLE else character for character in text)
+    return " ".join(visible.split())
+
+
+def _unlinked(match: re.Match[str]) -> str:
+    """GFM makes a link of every address; one from a request must stay text."""
+    return f"{match[1]}\\{match[2]}"
+
+
 def headline(text: str) -> str:
     """A card's summary: plain text of one line and at most 139 characters, without anything a browser would take for a tag."""
-    line = re.sub(r"<(?![\d=])|(?<![\d\s<])>", "", " ".join(text.split()))
+    line = re.sub(r"<(?![\d=])|(?<![\d\s<])>", "", _one_line(text))
     if len(line) <= _SUMMARY_LIMIT:
         return line
     return line[: _SUMMARY_LIMIT - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"

@@ -67,26 +67,39 @@ def _update(
     drafts: Mapping[str, Mapping[str, Any]],
     terminology: Terminology,
 ) -> list[tuple[str, list[Json]]]:
-    """Update one draft to the whole corrected regimen and remove the others."""
-    regimen = judgement.regimen
+    """One draft becomes the whole corrected regimen and the others go; without a new level each draft is corrected."""
+    regimen, corrections = judgement.regimen, tuple(corrections)
     assert regimen is not None
-    first, *others = regimen.orders
-    draft = drafts.get(first.reference)
-    if draft is None or not _is_echoable(draft):
+    orders = [order for order in regimen.orders if order.reference in drafts and _is_echoable(drafts[order.reference])]
+    if not orders or (level is not None and orders[0] is not regimen.orders[0]):
         return []
-    corrections = tuple(corrections)
-    changed = corrected_order(draft, first, level, corrections, terminology)
+    if level is None:
+        label = f"Correct {_named(corrections)}"
+        changes = [
+            (order, corrected_order(drafts[order.reference], order, None, corrections, terminology)) for order in orders
+        ]
+        updates = [
+            _updated(label, changed) for order, changed in changes if changed not in (None, drafts[order.reference])
+        ]
+        return [(label, updates)] if updates else []
+    first, *others = orders
+    changed = corrected_order(drafts[first.reference], first, level, corrections, terminology)
     reason = ""
-    if changed is None and level is not None:
+    if changed is None:
         reason = f" (no {plain(level.dose_mg)} mg capsule)"
-        level = _stocked(judgement)
-        changed = None if level is None else corrected_order(draft, first, level, corrections, terminology)
+        stocked = _stocked(judgement)
+        if stocked is None:
+            return []
+        level = stocked
+        changed = corrected_order(drafts[first.reference], first, level, corrections, terminology)
     if changed is None:
         return []
-    label = f"Change to {level.in_words}{reason}" if level is not None else f"Correct {_named(corrections)}"
-    update: Json = {"type": "update", "description": label, "resource": changed}
-    removed = [_delete(order.reference) for order in others if order.reference in drafts] if level is not None else []
-    return [(label, [update, *removed])]
+    label = f"Change to {level.in_words}{reason}"
+    return [(label, [_updated(label, changed), *(_delete(order.reference) for order in others)])]
+
+
+def _updated(label: str, changed: Json | None) -> Json:
+    return {"type": "update", "description": label, "resource": changed}
 
 
 def _stocked(judgement: Judgement) -> Level | None:

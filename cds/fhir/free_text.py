@@ -46,7 +46,8 @@ _WEEKDAYS = re.compile(r"\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|su
 _DOSE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:mg|milligrams?)\b", _I)
 _RANGE = re.compile(r"\d\s*(?:-|–|to|or)\s*\d+(?:[.,]\d+)?\s*mg\b", _I)
 _SEVERAL_PIECES = re.compile(
-    r"\b(?:[2-9]|two|three|four)\s*(?:x|×|\*|(?:\d+(?:[.,]\d+)?\s*mg\s*)?(?:capsules?|caps?|tablets?|pills?)\b)", _I
+    r"\b(?:[2-9]|\d{2,}|two|three|four)\s*(?:x|×|\*|(?:\d+(?:[.,]\d+)?\s*mg\s*)?(?:capsules?|caps?|tablets?|pills?)\b)",
+    _I,
 )
 
 

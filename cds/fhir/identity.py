@@ -24,9 +24,10 @@ class PatientIdentity:
     def __init__(self, patient_id: str, found: Iterable[Found], fhir_server: str | None) -> None:
         self._id = patient_id
         mine = [item.full_url for item in found if self._is_patient(item.resource) and item.full_url]
-        self._urls = set(mine)
-        bases = [url.rsplit("/Patient/", 1)[0] for url in mine if "/Patient/" in url]
-        self._bases = {_base(base) for base in (*bases, *([fhir_server] if fhir_server else []))}
+        bases = {url: _base(url.rsplit("/Patient/", 1)[0]) for url in mine if "/Patient/" in url}
+        # Where the request names its server, an entry from another one is another patient.
+        self._bases = {_base(fhir_server)} if fhir_server else set(bases.values())
+        self._urls = {url for url in mine if url not in bases or bases[url] in self._bases}
 
     def check(self, reference: object, element: str) -> None:
         """Raise unless the reference means this patient."""

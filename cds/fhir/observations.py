@@ -77,12 +77,18 @@ def _measuring(
     resource: Json, terminology: Terminology, unread: list[Unread], now: datetime
 ) -> Iterator[tuple[Json, ObservationKind]]:
     """The Observation itself and its components, as far as their codes are known."""
-    for element in (resource, *items(resource.get("component"))):
+    components = resource.get("component", [])
+    if not isinstance(components, list) or len(items(components)) < len(components):
+        unread.append(Unread(reference_of(resource), "a component cannot be read"))
+    for element in (resource, *items(components)):
         found = codings(element.get("code"), terminology)
         kind = terminology.observation(found)
         if kind is not None:
             if kind.token not in terminology.panels:
                 yield element, kind
+            continue
+        if not found and not words_of(element.get("code")):
+            unread.append(Unread(reference_of(resource), "code says nothing that can be read"))
             continue
         hint = terminology.observation_hinted_by(found, words_of(element.get("code")))
         if hint is not None and any(key.startswith("value") for key in element):

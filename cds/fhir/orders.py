@@ -33,6 +33,7 @@ _TOPICAL_WORDS = re.compile(
     r"ophthalm|eye|otic|\bear\b|topical|cutaneous|nasal|intravitreal|inhal|cream|ointment", re.IGNORECASE
 )
 _STOPPED = {"stopped", "on-hold"}
+_LONG_NAME = 80
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class DrugRead:
     drug: Drug | None
     unresolved: str = ""
     words: str = ""
+    coded: bool = False
 
 
 def read_drug(order: Json, medications: Medications, terminology: Terminology) -> DrugRead:
@@ -64,10 +66,16 @@ def read_drug(order: Json, medications: Medications, terminology: Terminology) -
         return DrugRead(Drug(coded.token, coded.name, coded.drug_class, coded=True, strength_mg=strength), words=words)
     named = terminology.drug_named_in(words) if words else None
     if named is None:
-        return DrugRead(None, unresolved, words)
+        return DrugRead(None, unresolved, words, coded=bool(codings(concept, terminology)))
     return DrugRead(
-        Drug(named.token, words, named.drug_class, coded=False, strength_mg=_strength_in(words)), unresolved, words
+        Drug(named.token, _shortened(words), named.drug_class, coded=False, strength_mg=_strength_in(words)),
+        unresolved,
+        words,
     )
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= _LONG_NAME else f"{words[:_LONG_NAME]}…"
 
 
 def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) -> MedicationOrder:
@@ -110,7 +118,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         refills=refills,
         authored=authored,
         validity_end=day(validity.get("end"), zone),
-        prior=text(mapping(order.get("priorPrescription")).get("reference")) or None,
+        prior=order_reference(mapping(order.get("priorPrescription"))) or None,
         topical=_is_topical(order, lines),
     )
 
@@ -205,6 +213,11 @@ def _pieces(raw: object, strength_mg: Decimal | None) -> Decimal | None:
 def _is_topical(order: Json, lines: list[Json]) -> bool:
     routes = " ".join(words_of(line.get("route")) for line in lines)
     return bool(_TOPICAL_WORDS.search(f"{routes} {words_of(order.get('medicationCodeableConcept'))}"))
+
+
+def order_reference(reference: Json) -> str:
+    """``Type/id`` of a reference, whether relative, absolute or versioned."""
+    return "/".join(text(reference.get("reference")).split("/_history/", 1)[0].split("/")[-2:])
 
 
 def does_not_count(order: Json) -> bool:

@@ -114,6 +114,19 @@ def words_of(concept: object) -> str:
     return "; ".join(dict.fromkeys(part for part in texts if part))
 
 
+def check_concept(resource: Json, name: str) -> None:
+    """Raise unless a CodeableConcept that must be there says anything at all."""
+    concept = mapping(resource.get(name))
+    if not words_of(concept) and not any(text(item.get("code")) for item in items(concept.get("coding"))):
+        raise UnreadableError(f"{name} says nothing that can be read")
+
+
+def refuse_modifiers(resource: Json) -> None:
+    """Raise on a modifierExtension: it changes the meaning in a way that is not known."""
+    if resource.get("modifierExtension"):
+        raise UnreadableError("a modifierExtension changes its meaning and is not known")
+
+
 def first_code(concept: object) -> str:
     """Code of the first coding that has one; for small fixed FHIR value sets such as statuses."""
     return next(

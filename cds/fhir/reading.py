@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from cds.fhir.identity import Found, Medications, PatientIdentity
 from cds.fhir.observations import read_observations
-from cds.fhir.orders import DrugRead, does_not_count, read_dispense, read_drug, read_order
-from cds.fhir.primitives import Json, UnreadableError, mapping, moment, reference_of, text
+from cds.fhir.orders import DrugRead, does_not_count, order_reference, read_dispense, read_drug, read_order
+from cds.fhir.primitives import Json, UnreadableError, items, mapping, moment, reference_of, text
 from cds.fhir.records import (
+    partly_unreadable,
     reaction_of,
     read_adverse_event,
     read_allergy,
@@ -159,16 +160,19 @@ def _each(
     patient: PatientIdentity,
     problems: list[Unread],
 ) -> list[_Fact]:
+    """Facts of all resources of a kind; one that cannot be read, or only in part, is named."""
     facts = []
     for resource in resources:
+        reference = reference_of(resource)
         try:
             fact = read(resource)
             if fact is None:
                 continue
             patient.check(resource.get(subject), subject)
         except UnreadableError as error:
-            problems.append(Unread(reference_of(resource), error.why, error.fault))
+            problems.append(Unread(reference, error.why, error.fault))
             continue
+        problems += [Unread(reference, why) for why in partly_unreadable(resource, fact)]
         facts.append(fact)
     return facts
 
@@ -182,18 +186,31 @@ def _read_history(by_type: Mapping[str, list[Json]], reading: Reading, problems:
         found = read_drug(resource, reading.medications, reading.terminology)
         if not does_not_count(resource) and _is_ours(resource, found, reading, problems) and found.drug is not None:
             orders.append(read_order(resource, found.drug, reading.terminology, zone))
-    known = {order.reference for order in orders}
+    known = {order.reference: order for order in orders}
     for resource in by_type.get("MedicationDispense", []):
         found = read_drug(resource, reading.medications, reading.terminology)
-        authorised = {text(mapping(item).get("reference")) for item in resource.get("authorizingPrescription") or []}
-        if authorised & known or text(resource.get("status")) not in _DISPENSED:
+        authorised = {order_reference(item) for item in items(resource.get("authorizingPrescription"))}
+        if text(resource.get("status")) not in _DISPENSED or not _is_ours(resource, found, reading, problems):
             continue
-        if _is_ours(resource, found, reading, problems) and found.drug is not None:
-            try:
-                orders.append(read_dispense(resource, found.drug, reading.terminology, zone))
-            except UnreadableError as error:
-                problems.append(Unread(reference_of(resource), error.why, error.fault, found.drug.token))
+        assert found.drug is not None
+        try:
+            dispense = read_dispense(resource, found.drug, reading.terminology, zone)
+        except UnreadableError as error:
+            problems.append(Unread(reference_of(resource), error.why, error.fault, found.drug.token))
+            continue
+        of_order = next((known[reference] for reference in authorised if reference in known), None)
+        if of_order is None:
+            orders.append(dispense)
+        elif _is_refill(dispense, of_order):
+            orders.append(replace(dispense, dosing=of_order.dosing, drug=of_order.drug))
     return orders
+
+
+def _is_refill(dispense: MedicationOrder, order: MedicationOrder) -> bool:
+    """A dispense of an order that is there says nothing new, unless it came after the days the order covers."""
+    if dispense.start is None or order.start is None or order.days_supply is None:
+        return False
+    return dispense.start >= order.start + timedelta(days=order.days_supply)
 
 
 def _is_ours(resource: Json, found: DrugRead, reading: Reading, problems: list[Unread]) -> bool:
@@ -201,6 +218,8 @@ def _is_ours(resource: Json, found: DrugRead, reading: Reading, problems: list[U
     if found.drug is None:
         if found.unresolved and text(resource.get("status")) == "active":
             problems.append(Unread(reference_of(resource), f"its medication {found.unresolved} was not supplied"))
+        elif not found.unresolved and not found.words and not found.coded:
+            problems.append(Unread(reference_of(resource), "its drug cannot be read"))
         return False
     try:
         reading.patient.check(resource.get("subject"), "subject")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, tzinfo
+from datetime import UTC, date, tzinfo
 
 from cds.fhir.primitives import (
     Json,
     UnreadableError,
+    check_concept,
     codings,
     day,
     extensions,
@@ -17,6 +18,8 @@ from cds.fhir.primitives import (
     moment,
     number,
     reference_of,
+    refuse_modifiers,
+    shown,
     text,
     words_of,
 )
@@ -37,6 +40,9 @@ _ACTIVE = {
     "resolved": False,
 }
 _NOT_A_FACT = {"refuted", "entered-in-error"}
+_CLINICAL_SEX = {"male-typical": "male", "female-typical": "female"}
+_SEX_NOT_STATED = {"", "unknown"}
+_DATES = ("performedDateTime", "occurrenceDateTime", "onsetDateTime", "date")
 _LONGEST_LIFE = 130
 _SEVERE_REACTIONS = {"angioedema", "anaphylaxis", "stevens-johnson-syndrome", "toxic-epidermal-necrolysis", "dress"}
 _NOT_RESOLVED = {"ongoing", "not-resolved", "notrecovered", "fatal"}
@@ -45,13 +51,12 @@ _NOT_RESOLVED = {"ongoing", "not-resolved", "notrecovered", "fatal"}
 def read_patient(resource: Json, today: date, zone: tzinfo) -> Patient:
     """Demographics; the sex for clinical use, where recorded, goes before the administrative gender."""
     clinical = {code for extension in extensions(resource, _SEX_FOR_CLINICAL_USE) for code in _codes_within(extension)}
-    gender = text(resource.get("gender"))
-    sex: str | None
-    if "male-typical" in clinical:
-        sex, source = "male", "sex for clinical use"
-    elif "female-typical" in clinical:
-        sex, source = "female", "sex for clinical use"
+    stated = clinical - _SEX_NOT_STATED
+    if stated:
+        # Several, or one that is neither, leave it open: then both values are computed.
+        sex, source = (_CLINICAL_SEX.get(next(iter(stated))) if len(stated) == 1 else None), "sex for clinical use"
     else:
+        gender = text(resource.get("gender"))
         sex, source = (gender if gender in {"male", "female"} else None), "administrative gender"
     born_female = any(text(extension.get("valueCode")) == "F" for extension in extensions(resource, _BIRTH_SEX))
     return Patient(
@@ -60,7 +65,7 @@ def read_patient(resource: Json, today: date, zone: tzinfo) -> Patient:
         sex,
         source,
         born_female,
-        resource.get("deceasedBoolean") is True or "deceasedDateTime" in resource,
+        resource.get("deceasedBoolean") is True or bool(text(resource.get("deceasedDateTime"))),
     )
 
 
@@ -82,6 +87,8 @@ def read_condition(resource: Json, terminology: Terminology, zone: tzinfo) -> Co
     """A listed condition; None when it is not listed, refuted or entered in error. Unreadable when only text names it."""
     if first_code(resource.get("verificationStatus")) in _NOT_A_FACT:
         return None
+    refuse_modifiers(resource)
+    check_concept(resource, "code")
     concept = resource.get("code")
     token = terminology.conditions.token(codings(concept, terminology))
     if token is None:
@@ -106,8 +113,16 @@ def read_procedure(resource: Json, terminology: Terminology, zone: tzinfo) -> Pr
     """A listed procedure that was done or is running, or an active order for one (dialysis)."""
     ordered = resource.get("resourceType") == "ServiceRequest"
     status = text(resource.get("status"))
+    if not status:
+        raise UnreadableError("its status cannot be read")
     if status not in ({"active"} if ordered else {"completed", "in-progress", "unknown"}):
         return None
+    if resource.get("doNotPerform") is True or (
+        ordered and text(resource.get("intent")) in {"proposal", "plan", "option"}
+    ):
+        return None
+    refuse_modifiers(resource)
+    check_concept(resource, "code")
     concept = resource.get("code")
     token = terminology.procedures.token(codings(concept, terminology))
     if token is None:
@@ -212,6 +227,41 @@ def read_grade(resource: Json, terminology: Terminology) -> int | None:
             return None if found is None else int(found)
     found = terminology.grades.token(codings(resource.get("severity"), terminology))
     return None if found is None else int(found)
+
+
+def partly_unreadable(resource: Json, fact: object) -> list[str]:
+    """What of a resource that was read could not be: it may have mattered."""
+    found = [f"{name} {shown(resource[name])} is not a date" for name in _DATES if _is_bad_date(resource, name)]
+    if any(not text(extension.get("url")) for extension in items(resource.get("extension"))):
+        found.append("an extension without url was not read")
+    if isinstance(fact, Reaction) and resource.get("resourceType") == "AdverseEvent":
+        found += _unread_of_event(resource, fact)
+    return found
+
+
+def _is_bad_date(resource: Json, name: str) -> bool:
+    return name in resource and day(resource[name], UTC) is None
+
+
+def _unread_of_event(resource: Json, reaction: Reaction) -> list[str]:
+    found = [] if reaction.token else [f"its event {shown(reaction.name)} has no code that is known"]
+    graded = any(text(item.get("url")).endswith(_GRADE_EXTENSIONS) for item in items(resource.get("extension")))
+    if graded and reaction.grade is None:
+        found.append("its grade cannot be read")
+    if not any(text(resource.get(name)) for name in ("date", "detected", "occurrenceDateTime")):
+        found.append("it is not dated")
+    if "suspectEntity" in resource and not any(_can_be_read(item, resource) for item in _suspects(resource)):
+        found.append("its suspect cannot be read")
+    return found
+
+
+def _can_be_read(instance: Json, holder: Json) -> bool:
+    target = text(instance.get("reference"))
+    contained = items(holder.get("contained"))
+    drug = next((item for item in contained if f"#{item.get('id')}" == target), None)
+    if target.startswith("#"):
+        return drug is not None and bool(words_of(drug.get("code")) or first_code(drug.get("code")))
+    return bool(target or text(instance.get("display")))
 
 
 def _suspects(resource: Json) -> list[Json]:

@@ -68,6 +68,8 @@ def read_timing(dosage: Json, terminology: Terminology, zone: tzinfo, *, ignore_
 
 def words_about(dosage: Json) -> str:
     """All free text of a dosage that may speak of dose, frequency or schedule."""
+    if not isinstance(dosage.get("text", ""), str):
+        raise UnreadableError("the text of the dosage is no text")
     texts = [text(dosage.get("text")), text(dosage.get("patientInstruction"))]
     texts += [words_of(concept) for concept in items(dosage.get("additionalInstruction"))]
     texts.append(words_of(mapping(dosage.get("timing")).get("code")))
@@ -118,7 +120,7 @@ def duration_days(raw: object) -> int | None:
 
 def _frequency(repeat: Json) -> Frequency | None:
     slots = tuple(str(slot) for name in ("timeOfDay", "when") for slot in _listed(repeat.get(name)))
-    weekdays = set(_listed(repeat.get("dayOfWeek")))
+    weekdays = {str(weekday) for weekday in _listed(repeat.get("dayOfWeek"))}
     if weekdays and len(weekdays) < _WEEK:
         raise UnreadableError("the schedule names single days of the week")
     if "period" not in repeat:

@@ -18,7 +18,7 @@ from cds.recommend import (
     step_is_earned,
 )
 from cds.rules.rule import Report, rule
-from cds.snapshot import Reaction
+from cds.snapshot import Reaction, Supply
 from cds.words import of_record, of_result, on
 
 STRINGENT = "stringent-complete-response"
@@ -74,7 +74,7 @@ def escalation_eligible(case: Case) -> Report | None:
         f"Dose may be increased to {to.value.in_words} if tolerated",
         f"{course.completed_cycles} cycles completed without a drop; counts are adequate.",
         (Evidence("completed_cycles", str(course.completed_cycles)),),
-        found_before=cycles.holds(len(days_before) // CYCLE_DAYS),
+        found_before=draft == to.value or cycles.holds(len(days_before) // CYCLE_DAYS),
     )
 
 
@@ -94,7 +94,8 @@ def escalation_premature(case: Case) -> Report | None:
     if climbs_back(case, draft) and not stepwise:
         return None
     if draft == step and earned is not False:
-        return _history_undecided(case, draft) if earned is None and case.history_may_hide_something else None
+        incomplete = case.history_may_hide_something or case.course.history is Supply.PARTIAL
+        return _history_undecided(case, draft) if earned is None and incomplete else None
     stay = step if stepwise and earned is True and step is not None else current
     return Report(
         Indicator.WARNING,
@@ -150,7 +151,13 @@ def stepwise_escalation(case: Case) -> Report | None:
     if step is None or step_is_earned(case) is not True:
         return None
     capped = case.renal_cap is not None and case.renal_cap.cycle_mg < step.cycle_mg
-    if draft not in {step, current} or case.course.pending_reduction or case.combination or (capped and draft != step):
+    asked_for = draft == step
+    if (
+        not (asked_for or draft == current)
+        or case.course.pending_reduction
+        or case.combination
+        or (capped and not asked_for)
+    ):
         return None
     counts = [result for token in ("anc", "platelets") if (result := case.count(token)) is not None]
     since = on(case.course.level_since, case.today)
@@ -159,6 +166,7 @@ def stepwise_escalation(case: Case) -> Report | None:
         f"May be increased one level, to {step.in_words}",
         f"At this level since {since}; counts are adequate, with or without G-CSF.",
         tuple(of_result(result) for result in counts),
+        found_before=asked_for,
     )
 
 

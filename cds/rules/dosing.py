@@ -45,7 +45,7 @@ def level_unknown(case: Case) -> Report | None:
     waits = bool(of_draft) and not regimen.dose_stated and not case.course.level_problems
     return Report(
         Indicator.WARNING,
-        f"Cannot be judged: {problems[0]}",
+        f"Cannot be judged: {problems[0].partition(' (')[0]}",
         f"Clarify before signing: {listed(problems)}.",
         _drafted(case),
         Action.DEFER,

@@ -35,6 +35,7 @@ def indication(case: Case) -> Report | None:
             "No order is indicated.",
             (Evidence("deceased", reference=snapshot.patient.reference),),
             Action.HOLD,
+            alone=True,
         )
     leukaemia = [condition for condition in snapshot.conditions_of(_CLL) if condition.active is not False]
     if leukaemia:

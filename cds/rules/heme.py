@@ -373,10 +373,10 @@ def _evidence(case: Case, episode: Episode) -> tuple[Evidence, ...]:
 
 RULES = (
     start_criteria,
+    day1_delay,
     anc_interrupt,
     platelets_interrupt,
     lowest_dose,
-    day1_delay,
     wait_next_cycle,
     floor,
     resume_at_lower_level,

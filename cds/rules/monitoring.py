@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cds.case import COUNTS, Case
+from cds.episodes import PLATELETS
 from cds.findings import Action, Indicator
 from cds.level import plain
 from cds.parameters import Threshold
@@ -56,7 +57,7 @@ def _problem(case: Case, token: str) -> str:
         return f"no {name}" if supply.proves_absence else f"{name} not available (laboratory data {supply.value})"
     age = (case.today - result.day).days
     if age > case.cbc_window:
-        return f"{name} is {age} days old ({on(result.day, case.today)})"
+        return f"{name} {'are' if token == PLATELETS else 'is'} {age} days old ({on(result.day, case.today)})"
     if case.meets(token, _limit(case, token)) is None or _escalation_hangs_on(case, token):
         return f"{name} {amount(result)} does not decide"
     return ""

@@ -25,6 +25,7 @@ class Report:
     outcome: Outcome = Outcome.FIRED
     found_before: bool = False
     waits_for_dose: bool = False
+    alone: bool = False
 
 
 Check = Callable[[Case], Report | None]
@@ -81,6 +82,7 @@ class Rule:
             report.corrections,
             report.found_before,
             report.waits_for_dose,
+            report.alone,
         )
 
     def citations(self, protocol: Protocol) -> tuple[str, ...]:

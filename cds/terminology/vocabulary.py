@@ -158,6 +158,22 @@ class Terminology:
         code, display = next(iter(entry["codes"]["loinc"].items()))
         return str(entry["name"]), code, display
 
+    def product_like(self, token: str, original: Coding | None, strength_mg: Decimal) -> tuple[str, str, str] | None:
+        """A product of another strength in the same code system, brand for brand: its system's key, code and display.
+
+        RxNorm's clinical drug where the original says no system that lists this strength; None where no product exists.
+        """
+        wanted = self.products.get(token, {}).get(strength_mg, {})
+        if original is not None and original.system is not None:
+            system = original.system if original.system in wanted else "dmd"
+            for listed in self.products[token].values():
+                codes = list(listed.get(system, {}))
+                if original.code in codes and system in wanted:
+                    place = min(codes.index(original.code), len(wanted[system]) - 1)
+                    return (system, *list(wanted[system].items())[place])
+        clinical_drugs = list(wanted.get("rxnorm", {}).items())
+        return ("rxnorm", *clinical_drugs[0]) if clinical_drugs else None
+
     def ingredient(self, token: str) -> tuple[str, str, str]:
         """A drug by its ingredient: its name, RxNorm code and display."""
         entry = self._drug_entries[token]
@@ -235,13 +251,12 @@ def _drugs(entries: Mapping[str, Any]) -> tuple[CodeIndex, CodeIndex]:
     return drugs, strengths
 
 
-def _products(entries: Mapping[str, Any]) -> dict[str, dict[Decimal, tuple[str, str]]]:
-    """Per drug: strength -> (RxNorm code, display) of the clinical drug, the first code listed for a strength."""
+def _products(entries: Mapping[str, Any]) -> dict[str, dict[Decimal, Mapping[str, Mapping[str, str]]]]:
+    """Per drug and strength: the products' codes and displays by code system, in the order of the file."""
     return {
         token: {
-            Decimal(product["strength_mg"]): next(iter(product["rxnorm"].items()))
+            Decimal(product["strength_mg"]): {name: listed for name, listed in product.items() if name != "strength_mg"}
             for product in entry.get("products", [])
-            if product.get("rxnorm")
         }
         for token, entry in entries.items()
     }

@@ -101,7 +101,8 @@ def test_one_unreadable_component_costs_only_itself() -> None:
     read = snapshot(panel)
 
     assert [result.value for result in read.of("platelets")] == [150]
-    assert [item.token for item in read.unread] == ["anc"]
+    assert [item.token for item in read.unread] == [None, "anc"]
+    assert read.unread[0].why == "a component cannot be read"
 
 
 def test_the_status_of_a_panel_holds_for_its_components() -> None:

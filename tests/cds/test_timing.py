@@ -313,6 +313,8 @@ def test_a_text_that_says_no_dose_and_schedule_of_ours_is_unknown(text: str) -> 
         ("take 2 capsules of 5 mg once daily", 5),
         ("take two 5 mg capsules daily", 5),
         ("2 x 5 mg daily", 5),
+        ("10 x 5 mg daily", 5),
+        ("3 capsules (5 mg each) daily", 5),
     ],
 )
 def test_a_text_is_never_read_as_less_than_it_says(text: str, wrong_mg: int) -> None:
