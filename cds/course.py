@@ -12,9 +12,8 @@ from cds.episodes import Episode, cytopenia_episodes
 from cds.level import CYCLE_DAYS, Level, Schedule
 from cds.parameters import Threshold
 from cds.protocol import Protocol
-from cds.snapshot import MedicationOrder, PatientSnapshot, ProcedureFact, Supply
+from cds.snapshot import LENALIDOMIDE, MedicationOrder, PatientSnapshot, ProcedureFact, Supply
 
-LENALIDOMIDE = "lenalidomide"
 TRANSPLANTS = ("autologous-hsct", "allogeneic-sct", "stem-cell-transplant-unspecified")
 _PRESCRIBED = {"active", "completed", "on-hold", "stopped", "ended"}
 _INTERRUPTED = {"on-hold", "stopped"}
@@ -137,12 +136,12 @@ class Course:
         if latest.end is None:
             problems.append(f"the latest order ({_named(latest)}) does not say how long it lasts")
         problems += [
-            f"two active orders overlap with different doses ({_named(other)} and {_named(latest)})"
+            f"two orders overlap with different doses ({_named(other)} and {_named(latest)})"
             for other in self.periods[:-1]
-            if _compete(other, latest)
+            if _compete(other, latest, self.today)
         ]
         if self.restart:
-            problems.append(f"the latest order ended {self.gap_days} days ago")
+            problems.append(f"the latest order ended {self.gap_days} days ago: a restart, confirm dose and reason")
         return tuple(problems)
 
     @property
@@ -210,7 +209,8 @@ def build_course(
     last_transplant = max((procedure.day for procedure in transplants if procedure.day), default=None)
     prescribed = [order for order in orders if order.status in _PRESCRIBED]
     coded = [order for order in prescribed if order.drug.coded and order.start is not None]
-    periods = _maintenance(_periods(coded, protocol, today), last_transplant, protocol)
+    taken = [period for period in _periods(coded, protocol, today) if _was_taken(period)]
+    periods = _maintenance(taken, last_transplant, protocol)
     start = draft_start or _after_supply(periods, today)
     maintenance_start = periods[0].start if periods else None
     return Course(
@@ -288,8 +288,17 @@ def _level(order: MedicationOrder, protocol: Protocol) -> Level | None:
     """Level of a past order; where a stop hides the schedule, the protocol's own schedule for that dose."""
     dosing = order.dosing
     if dosing.schedule is None and dosing.daily_mg is not None and order.status in _INTERRUPTED:
-        rungs = [rung for rung in protocol.dosing.ladder.value if rung.dose_mg == dosing.daily_mg]
-        return max(rungs, key=lambda rung: rung.cycle_mg) if rungs else None
+        renal = protocol.renal
+        caps = [*(band.cap for band in renal.bands.value), renal.dialysis_cap.value]
+        scheduled = [
+            cap if renal.cap_schedule is None else Level(cap.dose_mg, Schedule(renal.cap_schedule.value))
+            for cap in caps
+        ]
+        for levels in (protocol.dosing.ladder.value, scheduled):
+            same_dose = [level for level in levels if level.dose_mg == dosing.daily_mg]
+            if same_dose:
+                return max(same_dose, key=lambda level: level.cycle_mg)
+        return None
     return order.level
 
 
@@ -298,11 +307,11 @@ def _end(start: date, order: MedicationOrder, today: date) -> date | None:
     supply = supply_days(order)
     covered = None if supply is None else start + timedelta(days=supply)
     if order.status in _INTERRUPTED:
-        if order.end is None:
-            # Stopped on an unknown day: none of its days count as treatment.
-            return start
-        return order.end if covered is None else min(order.end, covered)
-    if order.end is not None and order.dosing.schedule is not Schedule.THREE_WEEKS:
+        known = [end for end in (order.end, covered) if end is not None]
+        return min(known, default=None)
+    if order.end is not None and order.dosing.schedule is Schedule.THREE_WEEKS:
+        return covered or start + timedelta(days=CYCLE_DAYS)
+    if order.end is not None:
         bound = order.end + timedelta(days=1)
         return bound if covered is None else min(bound, covered)
     if covered is None and order.status == "active":
@@ -321,12 +330,22 @@ def _maintenance(periods: list[Period], transplant: date | None, protocol: Proto
         periods = periods[last_larger + 1 :]
     first = next((index for index, period in enumerate(periods) if _may_be_maintenance(period, protocol)), len(periods))
     course = periods[first:]
-    # An earlier order that does not say how long it lasted ended with the next one at the latest.
+    # An earlier order that does not say when it ended did so with the next one at the latest.
     ended = [
-        period if period.end is not None else replace(period, end=following.start)
+        replace(period, end=min(period.end or following.start, following.start)) if _ends_untold(period) else period
         for period, following in pairwise(course)
     ]
     return (*ended, *course[-1:])
+
+
+def _ends_untold(period: Period) -> bool:
+    return period.end is None or any(order.status in _INTERRUPTED and order.end is None for order in period.orders)
+
+
+def _was_taken(period: Period) -> bool:
+    """Not stopped, as the record says, before its first day was over."""
+    stops = [order.end for order in period.orders if order.status in _INTERRUPTED and order.end is not None]
+    return len(stops) < len(period.orders) or max(stops) > period.start
 
 
 def _may_be_maintenance(period: Period, protocol: Protocol) -> bool:
@@ -358,11 +377,19 @@ def _after_supply(periods: Sequence[Period], today: date) -> date:
     return max([today, *ends])
 
 
-def _compete(one: Period, other: Period) -> bool:
-    """Whether two active orders of different level overlap and neither replaces the other."""
+def _compete(one: Period, other: Period, today: date) -> bool:
+    """Whether two orders of different level run side by side and neither replaces the other.
+
+    Active ones do when they overlap today; others when they cover largely the same days, so that both may have been taken.
+    """
     replaced = any(order.prior in {earlier.reference for earlier in one.orders} for order in other.orders)
-    overlap = one.contains(other.start)
-    return one.active and other.active and overlap and one.level != other.level and not replaced
+    if replaced or one.level == other.level or not one.contains(other.start):
+        return False
+    if one.active and other.active:
+        return one.contains(today) or one.end is None
+    shared = ((one.end or today) - other.start).days
+    stopped = any(order.status in _INTERRUPTED for order in (*one.orders, *other.orders))
+    return not stopped and shared > CYCLE_DAYS // 2
 
 
 def _named(period: Period) -> str:

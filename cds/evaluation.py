@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cds.case import Case
-from cds.course import LENALIDOMIDE
 from cds.findings import Action, Finding, Recommendation
 from cds.protocol import Protocol
 from cds.recommend import recommend
 from cds.regimen import Regimen, regimens
 from cds.rules import RULES
-from cds.snapshot import DraftOrders, PatientSnapshot, Unread
+from cds.snapshot import LENALIDOMIDE, DraftOrders, PatientSnapshot, Unread
 
 _INVITATIONS = {"dosing.escalation-eligible", "dosing.revallo-escalation"}
 _STOPPED = {Action.DISCONTINUE, Action.HOLD, Action.DEFER}

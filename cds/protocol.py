@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from cds import protocol_areas as areas
-from cds.parameters import Choice, Parameter, Strict
+from cds.parameters import Choice, Parameter, Strict, Threshold
 from cds.strict_yaml import KnowledgeError, load
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _PARTS_OF_ESCALATION = {
     "escalation_months": "step by step",
 }
 _OPTIONAL_PART = re.compile(r"\[([^\[\]]*)\]")
-_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+\.[a-z0-9_]+)\}")
+_PLACEHOLDER = re.compile(r"\{([a-z0-9_]+\.[a-z0-9_]+)(\.amount)?\}")
 
 
 class Source(Strict):
@@ -112,22 +112,22 @@ class Protocol(Strict):
                     yield f"{area}.{name}", value
 
     def fill(self, text: str) -> str:
-        """Put parameters into ``{area.name}`` placeholders.
+        """Put parameters into ``{area.name}`` placeholders, or only their amount into ``{area.name.amount}``.
 
         A part in square brackets is left out where the protocol does not have all parameters in it.
         """
         whole = _OPTIONAL_PART.sub(lambda match: match[1] if self._has_all(match[1]) else "", text)
-        return _PLACEHOLDER.sub(lambda match: self._in_words(match[1]), whole)
+        return _PLACEHOLDER.sub(lambda match: self._in_words(match[1], only_amount=bool(match[2])), whole)
 
     def _has_all(self, text: str) -> bool:
         return all(self.parameter(match[1]) is not None for match in _PLACEHOLDER.finditer(text))
 
-    def _in_words(self, path: str) -> str:
+    def _in_words(self, path: str, *, only_amount: bool) -> str:
         parameter = self.parameter(path)
         if parameter is None:
             msg = f"{self.id} has no {path}: put the part of the sentence that names it in square brackets"
             raise KeyError(msg)
-        return parameter.in_words
+        return parameter.amount if only_amount and isinstance(parameter, Threshold) else parameter.in_words
 
 
 @cache

@@ -36,7 +36,7 @@ def recommend(case: Case, findings: Sequence[Finding]) -> Recommendation:
         return Recommendation(top, resume_at=resume_level(case) if top is Action.HOLD else None, reasons=reasons)
     draft = None if case.regimen is None else case.regimen.level
     target = corrected_level(case)
-    if draft is None or target is None or (target == draft and not case.frequency_is_wrong):
+    if draft is None or target is None or (target == draft and not _is_split(case)):
         return Recommendation(Action.PROCEED, draft)
     return Recommendation(Action.MODIFY, target, reasons=reasons)
 
@@ -57,7 +57,7 @@ def target_level(case: Case) -> Target:
         return Target(None, None)
     capped = _within_maximum(case, ladder)
     cap = None if renal_dose_is_tolerated(case) else case.renal_cap
-    if cap is not None and cap.cycle_mg < capped.cycle_mg:
+    if cap is not None and exceeds(capped, cap):
         capped = cap
     return Target(capped, ladder)
 
@@ -78,8 +78,14 @@ def corrected_level(case: Case) -> Level | None:
         return None
     if case.frequency_is_wrong:
         once_daily = _once_daily(case, draft)
+        if once_daily is None and not exceeds(draft, target):
+            return draft
         return once_daily if once_daily is not None and not exceeds(once_daily, target) else target
     return target if exceeds(draft, target) else draft
+
+
+def _is_split(case: Case) -> bool:
+    return case.regimen is not None and case.regimen.per_day > 1
 
 
 def exceeds(draft: Level, target: Level) -> bool:
@@ -203,10 +209,10 @@ def _ladder_target(case: Case) -> Level | None:
             return onset
         return level_after_drop(case, onset)
     reduced = level_after_reaction(case)
-    if reduced is not None:
-        return reduced
     current = course.current_level
-    if current is None or draft is None or draft.cycle_mg <= current.cycle_mg:
+    if reduced is not None:
+        return reduced if current is None or reduced.cycle_mg <= current.cycle_mg else current
+    if current is None or draft is None or not exceeds(draft, current):
         return current
     if climbs_back(case, draft):
         return draft

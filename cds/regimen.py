@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 
-from cds.course import LENALIDOMIDE, supply_days
+from cds.course import supply_days
 from cds.level import CYCLE_DAYS, Level, Schedule
-from cds.snapshot import DraftOrders, MedicationOrder
+from cds.snapshot import LENALIDOMIDE, DraftOrders, MedicationOrder
 
 
 @dataclass(frozen=True)

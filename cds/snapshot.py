@@ -10,6 +10,9 @@ from enum import Enum
 
 from cds.level import Level, Schedule
 
+LENALIDOMIDE = "lenalidomide"
+"""Token of the drug that is judged."""
+
 
 class Supply(Enum):
     """What came of one kind of data. Only WHOLE and EMPTY prove that something does not exist."""

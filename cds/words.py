@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 from cds.findings import Evidence
 from cds.level import plain
 from cds.parameters import printed_unit
 from cds.snapshot import ConditionFact, MedicationOrder, ProcedureFact, Reaction, Result
 
+_LONG_NUMBER = 20
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-NAMES = {"anc": "ANC", "platelets": "platelets", "creatinine": "creatinine", "body-weight": "body weight"}
+NAMES = {
+    "anc": "ANC",
+    "alt": "ALT",
+    "ast": "AST",
+    "platelets": "platelets",
+    "creatinine": "creatinine",
+    "body-weight": "body weight",
+}
 
 
 def on(day: date | None, today: date) -> str:
@@ -26,7 +35,12 @@ def amount(result: Result) -> str:
     measurement = result.measurement
     if measurement is None:
         return result.answer or ""
-    return f"{measurement.comparator or ''}{plain(round(measurement.value, 3))} {printed_unit(result.unit)}".strip()
+    return f"{measurement.comparator or ''}{plain(_rounded(measurement.value))} {printed_unit(result.unit)}".strip()
+
+
+def _rounded(value: Decimal) -> Decimal:
+    """To three decimals; numbers too long for that as they are."""
+    return round(value, 3) if value.adjusted() < _LONG_NUMBER else value
 
 
 def reading(result: Result, today: date) -> str:

@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from cds import DEFAULT_PROTOCOL, evaluate, load_protocols
-from cds.course import LENALIDOMIDE
 from cds.fhir import Found, Medications, PatientIdentity, Reading, current_trials, read_drafts, read_snapshot
 from cds.protocol import Protocol
-from cds.snapshot import Unread
+from cds.snapshot import LENALIDOMIDE, Unread
 from cds.terminology import load_terminology
 from hooks.cards import Request, cards_for
 from hooks.explanation import explanation
@@ -73,7 +72,7 @@ def _answer(
         "cards": cards_for(evaluation, Request(request.hook, request.hook_instance, request.patient_id, by_reference))
     }
     if explain:
-        response["extension"] = {f"{EXTENSION}.evaluation": explanation(evaluation, request.hook)}
+        response["extension"] = {f"{EXTENSION}.evaluation": explanation(evaluation, request.hook, supplied.supply)}
     return response
 
 
@@ -96,10 +95,13 @@ def _draft_entries(entries: Sequence[Any]) -> tuple[tuple[Found, ...], tuple[Unr
 
 
 def _check_selections(request: HookRequest, drafts: Sequence[Found]) -> None:
-    drawn = {f"{item.resource.get('resourceType')}/{item.resource.get('id')}" for item in drafts}
+    drawn = sorted(f"{item.resource.get('resourceType')}/{item.resource.get('id')}" for item in drafts)
     missing = sorted(selection for selection in request.selections or () if selection not in drawn)
     if missing:
-        raise UnsuitableError("context.selections", f"'{missing[0][:80]}' is not an entry of context.draftOrders")
+        known = f"; there are {', '.join(drawn)[:200]}" if drawn else ", which is empty"
+        raise UnsuitableError(
+            "context.selections", f"'{missing[0][:80]}' is not an entry of context.draftOrders{known}"
+        )
 
 
 def _choose_protocol(

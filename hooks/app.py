@@ -75,7 +75,10 @@ def create_app(settings: Settings) -> Flask:
         problem = _problem(error, settings)
         if isinstance(problem, FaultError):
             _log.error("fault in %s", request.path, exc_info=error)
-        return _no_store(_json(encode(operation_outcome(problem)), problem.status))
+        response = _no_store(_json(encode(operation_outcome(problem)), problem.status))
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
 
     return app
 

@@ -13,7 +13,7 @@ from cds.protocol import Protocol
 from cds.snapshot import REQUIRED_KINDS, PatientSnapshot, Unread
 from cds.words import on
 from hooks.markdown import escaped, headline
-from hooks.suggestions import suggestions_for
+from hooks.suggestions import changes_an_order, suggestions_for
 from hooks.wire import EXTENSION, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW, Json
 
 _SYSTEM = "urn:lenalidomide-maintenance"
@@ -65,7 +65,6 @@ _HEADINGS = {
     Action.HOLD: "Hold lenalidomide",
     Action.DEFER: "Cannot be judged yet",
     Action.MODIFY: "Change the order",
-    Action.PROCEED: "No dose change",
 }
 
 
@@ -98,7 +97,8 @@ def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
 
 
 def _kind(finding: Finding) -> str:
-    belongs_to_dose = finding.area not in {"monitoring", "eligibility"} or finding.action is not None
+    unread = finding.id == "monitoring.unit-unknown"
+    belongs_to_dose = finding.area not in {"monitoring", "eligibility"} or finding.action is not None or unread
     return DOSE if belongs_to_dose or finding.indicator is Indicator.CRITICAL else CHECKS
 
 
@@ -156,7 +156,9 @@ def _card(
     )
     if offers:
         card["suggestions"] = offers
-        card["selectionBehavior"] = "at-most-one" if kind == DOSE else "any"
+        # Only offers that touch the same draft, or answer the same question, exclude one another.
+        alternatives = [offer for offer in offers if changes_an_order(offer)]
+        card["selectionBehavior"] = "at-most-one" if len(alternatives) > 1 else "any"
     return card
 
 
@@ -217,6 +219,8 @@ def _detail(
 def _heading(recommendation: Recommendation | None, lead: Finding) -> str:
     if recommendation is None:
         return f"**{escaped(lead.summary)}**"
+    if recommendation.action is Action.PROCEED:
+        return ""
     heading = _HEADINGS[recommendation.action]
     if recommendation.action is Action.MODIFY and recommendation.level is not None:
         heading += f": {recommendation.level.in_words}"
@@ -238,9 +242,10 @@ def _line(finding: Finding, recommendation: Recommendation | None) -> str:
 
 def _sources(finding: Finding, protocol: Protocol) -> str:
     """Where the rule stands: in the protocol's own documents if it does, else wherever it was taken from."""
-    own = [cite for cite in finding.sources if cite.partition(" ")[0] in {*protocol.sources, *_NO_DOCUMENT}]
+    own = [cite for cite in finding.sources if cite.partition(" ")[0] in protocol.sources]
+    candid = [cite for cite in finding.sources if cite in _NO_DOCUMENT]
     places: dict[str, list[str]] = {}
-    for citation in own or finding.sources:
+    for citation in [*own, *candid] if own and finding.inherited_from is None else finding.sources:
         document, place = _cited(citation, protocol)
         places.setdefault(document, []).append(place)
     if not places:

@@ -27,6 +27,7 @@ from hooks.settings import Settings, SettingsError, from_environment
 from hooks.wire import decode, encode
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_PORTS = 65536
 _DEMO_REQUEST = "order-select-renal-decline.json"
 
 
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = io.TextIOWrapper(io.BytesIO())
         return 0
     except OSError as error:
-        print(f"{error.filename or options.command}: {error.strerror}", file=sys.stderr)
+        where = error.filename or (f"{options.host}:{options.port}" if "port" in options else options.command)
+        print(f"{where}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
@@ -63,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for command in (serve, demo):
         command.add_argument("--host", default="127.0.0.1")
-        command.add_argument("--port", type=int, default=8080)
+        command.add_argument("--port", type=_port, default=8080)
         command.add_argument("--protocol", choices=PROTOCOL_IDS, default=DEFAULT_PROTOCOL)
     serve.set_defaults(run=_serve)
     demo.set_defaults(run=_demo)
@@ -84,6 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     catalogue.add_argument("--folder", type=Path, default=Path("docs/catalogue"))
     catalogue.set_defaults(run=_catalogue)
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdecimal() else -1
+    if not 0 < port < _PORTS:
+        msg = f"'{text}' is not a port from 1 to {_PORTS - 1}"
+        raise argparse.ArgumentTypeError(msg)
+    return port
 
 
 def _server(options: argparse.Namespace, settings: Settings) -> MultiSocketServer | BaseWSGIServer:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cds.evaluation import Evaluation, Judgement
 from cds.findings import Finding, Recommendation
 from cds.level import Level
+from cds.snapshot import REQUIRED_KINDS, Supply
 from hooks.cards import shown_findings
 from hooks.wire import Json, number
 
 
-def explanation(evaluation: Evaluation, hook: str) -> Json:
+def explanation(evaluation: Evaluation, hook: str, supplied: Mapping[str, Supply]) -> Json:
     """The machine-readable explanation: every finding, shown or not, and everything that was not read."""
     return {
         "protocol": {"id": evaluation.protocol.id, "version": evaluation.protocol.full_version},
@@ -19,6 +22,7 @@ def explanation(evaluation: Evaluation, hook: str) -> Json:
             for judgement in evaluation.judgements
             for reference in (judgement.regimen.references if judgement.regimen is not None else (None,))
         ],
+        "supplied": {kind: supplied.get(kind, Supply.ABSENT).value for kind in REQUIRED_KINDS},
         "unread": [{"reference": item.reference, "why": item.why} for item in evaluation.unread],
     }
 

@@ -6,7 +6,7 @@ import html
 import re
 from textwrap import indent
 
-from hooks.wire import Json
+from hooks.wire import EXTENSION, Json
 
 _RULE = "─" * 78
 _MARKS = {"critical": "■ CRITICAL", "warning": "▲ WARNING", "info": "● INFO"}
@@ -16,7 +16,8 @@ def cards_as_text(response: Json) -> str:
     """All cards of a response; a sentence where there is none."""
     cards = response.get("cards", [])
     if not cards:
-        return "No card: nothing to change, or no lenalidomide order."
+        judged = response.get("extension", {}).get(f"{EXTENSION}.evaluation", {}).get("drafts")
+        return "No card: the order is in order." if judged else "No card: no lenalidomide order to judge."
     return "\n".join(_card(card) for card in cards)
 
 

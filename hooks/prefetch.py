@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,9 @@ _KIND_WORDS = {
     "observation": "Observation",
     "lab": "Observation",
     "vital": "Observation",
-    "medication": "MedicationRequest",
+    "med": "MedicationRequest",
+    "rx": "MedicationRequest",
+    "drug": "MedicationRequest",
     "condition": "Condition",
     "problem": "Condition",
     "diagnos": "Condition",
@@ -53,6 +56,7 @@ _KIND_WORDS = {
     "allerg": "AllergyIntolerance",
     "patient": "Patient",
 }
+_SEARCHED_KIND = re.compile(rf"\b({'|'.join(REQUIRED_KINDS)})\?")
 _MAX_NESTING = 3
 
 
@@ -86,7 +90,7 @@ def read_prefetch(prefetch: Mapping[str, Any]) -> Supplied:
         resources, state, problems = _read_value(key, value)
         found += resources
         unread += problems
-        for kind in _kinds_of(key, resources):
+        for kind in _kinds_of(key, value, resources):
             states.setdefault(kind, []).append(state)
     declared = OBSERVATION_KEYS.keys()
     if declared & prefetch.keys():
@@ -153,7 +157,8 @@ def _has_more(bundle: Mapping[str, Any], count: int) -> bool:
     return following or (isinstance(total, int) and total > count)
 
 
-def _kinds_of(key: str, found: list[Found]) -> set[str]:
+def _kinds_of(key: str, value: object, found: list[Found]) -> set[str]:
+    """What a key was to bring: by what it brought, by our own keys, by the search that answered it, by its name."""
     kinds = {str(item.resource.get("resourceType")) for item in found}
     if kinds:
         return kinds
@@ -161,7 +166,19 @@ def _kinds_of(key: str, found: list[Found]) -> set[str]:
         return {"Observation"}
     if key in _SEARCHES:
         return {_SEARCHES[key][0]}
+    searched = _SEARCHED_KIND.search(_self_link(value))
+    if searched is not None:
+        return {searched[1]}
     return {next((kind for word, kind in _KIND_WORDS.items() if word in key.casefold()), "")} - {""}
+
+
+def _self_link(value: object) -> str:
+    """The search a Bundle answers."""
+    links = value.get("link") if isinstance(value, Mapping) else None
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, Mapping) and link.get("relation") == "self":
+            return str(link.get("url"))
+    return ""
 
 
 def _together(states: list[Supply]) -> Supply:

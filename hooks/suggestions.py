@@ -37,6 +37,14 @@ def suggestions_for(
     ]
 
 
+def changes_an_order(suggestion: Json) -> bool:
+    """Whether a suggestion changes, removes or adds a medication order."""
+    return any(
+        action["type"] != "create" or action["resource"]["resourceType"] == "MedicationRequest"
+        for action in suggestion["actions"]
+    )
+
+
 def _draft_offers(
     judgement: Judgement, findings: Sequence[Finding], drafts: Mapping[str, Mapping[str, Any]], terminology: Terminology
 ) -> list[tuple[str, list[Json]]]:

@@ -13,7 +13,7 @@ from cds.fhir.free_text import check_dose_in_words, dose_in_words
 from cds.fhir.primitives import Json, UnreadableError, day, first_code, items, mapping, number, text, words_of
 from cds.fhir.timing import TimingRead, read_timing, words_about
 from cds.level import Schedule
-from cds.snapshot import Dosing
+from cds.snapshot import Dosing, Drug
 from cds.terminology import Terminology
 
 _MG_PER = {
@@ -49,7 +49,7 @@ class _Line:
 
 
 def read_dosing(
-    lines: Sequence[Json], strength_mg: Decimal | None, terminology: Terminology, zone: tzinfo, *, stopped: bool
+    lines: Sequence[Json], drug: Drug, terminology: Terminology, zone: tzinfo, *, stopped: bool
 ) -> OrderDosing:
     """Add up the lines of an order. What cannot be read leaves dose or schedule unknown, with the reason."""
     instructions = " ".join(part for line in lines for part in _instructions(line) if part)
@@ -57,7 +57,7 @@ def read_dosing(
     starts, ends, read, problems = [], [], [], []
     for line in lines:
         try:
-            part = _line(line, strength_mg, terminology, zone, stopped=stopped)
+            part = _line(line, drug, terminology, zone, stopped=stopped)
         except UnreadableError as error:
             problems.append(error.why)
             continue
@@ -72,14 +72,15 @@ def read_dosing(
     return OrderDosing(_together(read, instructions), start, end)
 
 
-def _line(line: Json, strength_mg: Decimal | None, terminology: Terminology, zone: tzinfo, *, stopped: bool) -> _Line:
+def _line(line: Json, drug: Drug, terminology: Terminology, zone: tzinfo, *, stopped: bool) -> _Line:
+    strength_mg, strengths = drug.strength_mg, terminology.products.get(drug.token, {})
     if any(line.get(name) for name in _AS_NEEDED):
         raise UnreadableError("it is ordered as needed")
     timing = read_timing(line, terminology, zone, ignore_bounds=stopped)
     dose = _dose(line, strength_mg)
     if timing.frequency is None:
         raise UnreadableError("how often the dose is taken is not stated")
-    check_dose_in_words(words_about(line), dose, dose * timing.frequency.per_day, strength_mg)
+    check_dose_in_words(words_about(line), strengths, dose, dose * timing.frequency.per_day, strength_mg)
     sequence = line.get("sequence")
     return _Line(dose, timing, sequence if isinstance(sequence, int) else None)
 
@@ -94,7 +95,7 @@ def _dose(line: Json, strength_mg: Decimal | None) -> Decimal:
     untyped = [entry for entry in dosed if "type" not in entry]
     chosen = ordered or untyped or dosed
     if not chosen:
-        return dose_in_words(words_about(line))
+        return dose_in_words(words_about(line), strength_mg)
     doses = {_dose_mg(entry, strength_mg) for entry in chosen}
     if len(doses) > 1:
         raise UnreadableError("several doses are given for one administration")

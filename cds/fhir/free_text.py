@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -30,6 +31,10 @@ _SPEAKS_OF_A_CYCLE = re.compile(
     r"\b(?:off|rest|pause|break|cycles?|w(?:ee)?ks?|months?|tage?|of 28|21|twenty[- ]?one)\b|\bd(?:ays?)?\s*(?:1|one)\b",
     _I,
 )
+_SENTENCE = re.compile(r"[.;\n]\s+|;")
+_SPEAKS_OF_VISITS = re.compile(
+    r"\b(?:return|visit|clinic|labs?|blood|counts?|cbc|tests?|appointment|follow|check|refill|dispense|call|see)\b", _I
+)
 _TWICE = re.compile(
     r"\b(?:twice (?:a day|daily)|(?:two|2) times (?:a day|daily)|2 ?x daily|bid|b\.i\.d\.?|every 12 hours|q12h)\b", _I
 )
@@ -40,11 +45,16 @@ _MORE_OFTEN = re.compile(
 _EVERY_OTHER_DAY = re.compile(
     r"\b(?:every other day|every second day|alternate days?|every 48 hours|q48h|every 2 days|qod)\b", _I
 )
-_DAILY = re.compile(r"\b(?:once (?:a day|daily)|daily|every day|each day|every 24 hours|qd|od|q24h|nightly)\b", _I)
+_DAILY = re.compile(
+    r"\b(?:once (?:a day|daily)|daily|every day|each day|(?:in the|every|each) (?:morning|evening)|at bedtime"
+    r"|every 24 hours|qd|od|q24h|nightly)\b",
+    _I,
+)
 _AS_NEEDED = re.compile(r"\b(?:as needed|if needed|when needed|prn|p\.r\.n\.?)\b", _I)
 _WEEKDAYS = re.compile(r"\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?\b(?! cream)", _I)
 _DOSE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:mg|milligrams?)\b", _I)
 _RANGE = re.compile(r"\d\s*(?:-|–|to|or)\s*\d+(?:[.,]\d+)?\s*mg\b", _I)
+_ONE_PIECE = re.compile(r"\b(?:1|one|a)\s*(?:capsule|cap|tablet|pill)\b", _I)
 _SEVERAL_PIECES = re.compile(
     r"\b(?:[2-9]|\d{2,}|two|three|four)\s*(?:x|×|\*|(?:\d+(?:[.,]\d+)?\s*mg\s*)?(?:capsules?|caps?|tablets?|pills?)\b)",
     _I,
@@ -87,24 +97,32 @@ def schedule_in_words(words: str) -> Schedule | None:
         return Schedule.THREE_WEEKS
     if _CONTINUOUS.search(words):
         return Schedule.CONTINUOUS
-    if _SPEAKS_OF_A_CYCLE.search(_LENGTH_OF_SUPPLY.sub("", words)):
+    of_the_drug = " ".join(part for part in _SENTENCE.split(words) if not _SPEAKS_OF_VISITS.search(part))
+    if _SPEAKS_OF_A_CYCLE.search(_LENGTH_OF_SUPPLY.sub("", of_the_drug)):
         raise UnreadableError("the schedule in the text is neither days 1-21 nor days 1-28")
     return None
 
 
-def dose_in_words(words: str) -> Decimal:
-    """The one dose in milligrams that free text names."""
+def dose_in_words(words: str, strength_mg: Decimal | None) -> Decimal:
+    """The one dose that free text names, in milligrams or as one capsule of the ordered strength."""
     doses = _doses(words)
-    if len(doses) != 1:
-        raise UnreadableError("the text names several doses" if doses else "no dose is stated")
+    if len(doses) > 1:
+        raise UnreadableError("the text names several doses")
     if _SEVERAL_PIECES.search(words):
         raise UnreadableError("the text names several capsules")
-    return doses.pop()
+    if doses:
+        return doses.pop()
+    if strength_mg is None or not _ONE_PIECE.search(words):
+        raise UnreadableError("no dose is stated")
+    return strength_mg
 
 
-def check_dose_in_words(words: str, *accepted: Decimal | None) -> None:
-    """Raise when free text names doses and none of them is one of those that the structure gives."""
-    doses = _doses(words)
+def check_dose_in_words(words: str, strengths: Collection[Decimal], *accepted: Decimal | None) -> None:
+    """Raise when free text names doses of this drug and none of them is one of those that the structure gives.
+
+    Milligrams that are no ``strengths`` of the drug belong to another one: "with aspirin 81 mg".
+    """
+    doses = _doses(words) & set(strengths)
     if doses and not doses & set(accepted):
         raise UnreadableError("text and structure of the dosage give different doses")
 

@@ -95,7 +95,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
             refills = whole_number(dispense["numberOfRepeatsAllowed"], "dispenseRequest.numberOfRepeatsAllowed")
     except UnreadableError as error:
         problems = (*problems, error.why)
-    read = read_dosing(lines, drug.strength_mg, terminology, zone, stopped=status in _STOPPED)
+    read = read_dosing(lines, drug, terminology, zone, stopped=status in _STOPPED)
     dosing = _with_quantity_schedule(read.dosing, status, drug, supply, quantity)
     if problems:
         dosing = Dosing(dose_stated=dosing.dose_stated, instructions=dosing.instructions, problems=problems)
@@ -126,7 +126,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
 def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tzinfo) -> MedicationOrder:
     """A MedicationDispense as an order of its own: it starts when it was handed over."""
     lines = items(dispense.get("dosageInstruction"))
-    read = read_dosing(lines, drug.strength_mg, terminology, zone, stopped=False)
+    read = read_dosing(lines, drug, terminology, zone, stopped=False)
     days = mapping(dispense.get("daysSupply"))
     handed = day(dispense.get("whenHandedOver"), zone) or day(dispense.get("whenPrepared"), zone)
     return MedicationOrder(

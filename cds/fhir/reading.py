@@ -10,7 +10,7 @@ from typing import TypeVar
 from cds.fhir.identity import Found, Medications, PatientIdentity
 from cds.fhir.observations import read_observations
 from cds.fhir.orders import DrugRead, does_not_count, order_reference, read_dispense, read_drug, read_order
-from cds.fhir.primitives import Json, UnreadableError, items, mapping, moment, reference_of, text
+from cds.fhir.primitives import Json, UnreadableError, items, mapping, moment, reference_of, shown, text
 from cds.fhir.records import (
     partly_unreadable,
     reaction_of,
@@ -21,6 +21,7 @@ from cds.fhir.records import (
     read_procedure,
 )
 from cds.snapshot import (
+    LENALIDOMIDE,
     Dosing,
     DraftOrders,
     Fault,
@@ -72,11 +73,15 @@ def read_snapshot(
         for kind in ("Procedure", "ServiceRequest")
         for fact in each(kind, "subject", lambda resource: read_procedure(resource, terms, zone))
     ]
-    mine = {order.reference for order in orders if order.drug.token == "lenalidomide"}
+    mine = {order.reference for order in orders if order.drug.token == LENALIDOMIDE}
     events = each("AdverseEvent", "subject", lambda resource: read_adverse_event(resource, terms, zone, mine))
     from_conditions = (reaction_of(condition, terms.reaction_tokens) for condition in conditions)
+    patient = read_patient(patients[0], reading.now.date(), zone) if patients else None
+    if patient is not None and patient.birth_date is None and "birthDate" in patients[0]:
+        born = shown(patients[0]["birthDate"])
+        problems.append(Unread(patient.reference, f"birthDate {born} is not the date of birth of a living person"))
     return PatientSnapshot(
-        patient=read_patient(patients[0], reading.now.date(), zone) if patients else None,
+        patient=patient,
         results=observations.results,
         orders=tuple(orders),
         conditions=tuple(conditions),
@@ -185,7 +190,10 @@ def _read_history(by_type: Mapping[str, list[Json]], reading: Reading, problems:
     for resource in by_type.get("MedicationRequest", []):
         found = read_drug(resource, reading.medications, reading.terminology)
         if not does_not_count(resource) and _is_ours(resource, found, reading, problems) and found.drug is not None:
-            orders.append(read_order(resource, found.drug, reading.terminology, zone))
+            order = read_order(resource, found.drug, reading.terminology, zone)
+            if order.drug.token == LENALIDOMIDE and order.status == "stopped" and order.end is None:
+                problems.append(Unread(order.reference, "it was stopped, on a day that is not recorded"))
+            orders.append(order)
     known = {order.reference: order for order in orders}
     for resource in by_type.get("MedicationDispense", []):
         found = read_drug(resource, reading.medications, reading.terminology)

@@ -23,7 +23,7 @@ from cds.fhir.primitives import (
     text,
     words_of,
 )
-from cds.snapshot import AllergyFact, ConditionFact, Patient, ProcedureFact, Reaction
+from cds.snapshot import LENALIDOMIDE, AllergyFact, ConditionFact, Patient, ProcedureFact, Reaction
 from cds.terminology import Terminology
 
 _DIALYSIS = "dialysis"
@@ -282,4 +282,4 @@ def _is_lenalidomide(instance: Json, holder: Json, terminology: Terminology, ord
     drug = terminology.drug(codings(concept, terminology)) or terminology.drug_named_in(
         f"{words_of(concept)} {text(instance.get('display'))}"
     )
-    return drug is not None and drug.token == "lenalidomide"
+    return drug is not None and drug.token == LENALIDOMIDE

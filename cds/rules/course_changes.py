@@ -23,6 +23,12 @@ from cds.words import of_record, of_result, on
 
 STRINGENT = "stringent-complete-response"
 _STEPWISE = "step by step"
+_REACTION_ADVICE: dict[Action | None, str] = {
+    Action.DISCONTINUE: "Do not restart lenalidomide.",
+    Action.HOLD: "Resume one level lower after resolution to grade 2 or less.",
+    Action.MODIFY: "The reaction is resolved; the draft is not yet one level below the level at its onset.",
+    Action.DEFER: "No source gives a lower level.",
+}
 
 
 def _increase(case: Case) -> tuple[Level, Level] | None:
@@ -91,7 +97,7 @@ def escalation_premature(case: Case) -> Report | None:
         return None
     current, draft = increase
     step, earned = next_step(case), step_is_earned(case)
-    if climbs_back(case, draft) and not stepwise:
+    if climbs_back(case, draft):
         return None
     if draft == step and earned is not False:
         incomplete = case.history_may_hide_something or case.course.history is Supply.PARTIAL
@@ -99,7 +105,7 @@ def escalation_premature(case: Case) -> Report | None:
     stay = step if stepwise and earned is True and step is not None else current
     return Report(
         Indicator.WARNING,
-        f"Stay at {stay.in_words}: increase to {draft.in_words} not provided for now",
+        _instead(stay, current, draft),
         _why_not(case, draft),
         (Evidence("completed_cycles", str(case.course.completed_cycles)),),
         Action.MODIFY,
@@ -117,6 +123,12 @@ def _history_undecided(case: Case, draft: Level) -> Report:
     )
 
 
+def _instead(stay: Level, current: Level, draft: Level) -> str:
+    if stay == current:
+        return f"Stay at {stay.in_words}: increase to {draft.in_words} not provided for now"
+    return f"Increase to {stay.in_words} only, not to {draft.in_words}: one level at a time"
+
+
 def _why_not(case: Case, draft: Level) -> str:
     dosing, course = case.protocol.dosing, case.course
     if dosing.escalation.value == "none":
@@ -129,12 +141,11 @@ def _why_not(case: Case, draft: Level) -> str:
         return f"Only {course.completed_cycles} of {cycles.amount} so far ({course.on_treatment_days} treatment days)."
     if case.tolerated is False:
         return "Treatment was not tolerated well enough: counts or toxicity."
-    return f"The one step of {case.protocol.id} leads from {_start_of_step(case)} to {next_step(case)}, not to {draft}."
-
-
-def _start_of_step(case: Case) -> str:
-    first = case.protocol.dosing.escalation_from
-    return "" if first is None else str(first.value)
+    first, step = dosing.escalation_from, next_step(case)
+    if first is None or step is None or course.current_level is None:
+        return f"{case.protocol.id} does not provide for {draft.in_words}."
+    now = f"the current level is {course.current_level.in_words}" if draft == step else f"the draft is {draft.in_words}"
+    return f"The one step of {case.protocol.id} leads from {first.value.in_words} to {step.in_words}; {now}."
 
 
 @rule(
@@ -192,8 +203,9 @@ def re_escalation(case: Case) -> Report | None:
 
 @rule(
     "dosing.duration-stop",
-    "Treatment ends by plan[ {dosing.duration_on_maintenance} on maintenance][ {dosing.duration_after_transplant} after "
-    "transplant][, or with a stringent complete response for {dosing.duration_stringent_response}].",
+    "Treatment ends by plan[ after {dosing.duration_on_maintenance.amount} of maintenance]"
+    "[ {dosing.duration_after_transplant.amount} after transplant]"
+    "[, or after {dosing.duration_stringent_response.amount} of stringent complete response].",
     cites=("dosing.duration_on_maintenance", "dosing.duration_after_transplant", "dosing.duration_stringent_response"),
     applies=lambda protocol: any((protocol.dosing.duration_on_maintenance, protocol.dosing.duration_after_transplant)),
 )
@@ -268,6 +280,9 @@ def severe_reaction(case: Case) -> Report | None:
         return report
     for reaction in found.mild_rash:
         return _reaction(case, reaction, "Consider interrupting lenalidomide", Indicator.WARNING, None)
+    for reaction in found.resolved_severe:
+        if reaction.onset is None:
+            return _reaction(case, reaction, "Date not recorded", Indicator.WARNING, None)
     for reaction in found.ungraded:
         return _reaction(case, reaction, "Grade not recorded", Indicator.WARNING, None)
     return None
@@ -278,7 +293,7 @@ def _reaction(case: Case, reaction: Reaction, what: str, indicator: Indicator, a
     return Report(
         indicator,
         f"{what}: {reaction.name}{grade} ({on(reaction.onset, case.today)})",
-        "Resume one level lower after resolution to grade 2 or less." if action is Action.HOLD else "",
+        _REACTION_ADVICE.get(action, "Consider interruption; record the grade."),
         (of_record(reaction),),
         action,
     )

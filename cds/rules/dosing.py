@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cds.case import Case
 from cds.findings import Action, Correction, Evidence, Indicator
 from cds.kidney import cap_of
@@ -10,6 +12,8 @@ from cds.recommend import corrected_level, exceeds, target_level
 from cds.regimen import Regimen
 from cds.rules.rule import Report, rule
 from cds.words import listed, of_order
+
+_IN_BRACKETS = re.compile(r" \([^)]*\)")
 
 
 def _regimen(case: Case) -> Regimen:
@@ -36,6 +40,9 @@ def level_unknown(case: Case) -> Report | None:
     of_draft = [
         problem for problem in regimen.problems if not (regimen.daily_mg and problem in _schedule_problems(regimen))
     ]
+    smallest = min(case.protocol.dosing.daily_doses.value)
+    if regimen.daily_mg is not None and regimen.daily_mg < smallest and not regimen.every_other_day:
+        of_draft.append(f"{plain(regimen.daily_mg)} mg a day is less than the smallest capsule")
     problems = [*of_draft, *case.course.level_problems]
     pending = case.course.pending_reduction or case.course.open_episode
     if pending is not None and case.course.onset_level(pending) is None:
@@ -45,7 +52,7 @@ def level_unknown(case: Case) -> Report | None:
     waits = bool(of_draft) and not regimen.dose_stated and not case.course.level_problems
     return Report(
         Indicator.WARNING,
-        f"Cannot be judged: {problems[0].partition(' (')[0]}",
+        f"Cannot be judged: {_IN_BRACKETS.sub('', problems[0])}",
         f"Clarify before signing: {listed(problems)}.",
         _drafted(case),
         Action.DEFER,
@@ -60,7 +67,8 @@ def _schedule_problems(regimen: Regimen) -> list[str]:
 
 @rule(
     "dosing.induction-schedule",
-    "{dosing.induction_daily_dose} on days 1–21, or {dosing.induction_any_schedule} on any schedule, is a combination regimen.",
+    "A dose of {dosing.induction_daily_dose} on days 1–21, or {dosing.induction_any_schedule} on any schedule, is a "
+    "combination regimen.",
     cites=("dosing.induction_daily_dose", "dosing.induction_any_schedule"),
 )
 def induction_schedule(case: Case) -> Report | None:
@@ -138,7 +146,7 @@ def start_dose(case: Case) -> Report | None:
     return Report(
         Indicator.CRITICAL if larger else Indicator.WARNING,
         f"Start at {start.in_words}, not {drafted}",
-        f"{case.protocol.id} starts maintenance at {start.in_words}.",
+        "Larger doses are for later escalation.",
         _drafted(case),
         Action.MODIFY,
     )
@@ -181,7 +189,7 @@ def schedule_mismatch(case: Case) -> Report | None:
     )
     return Report(
         Indicator.WARNING if more else Indicator.INFO,
-        f"Schedule differs: {case.protocol.id} gives {own.in_words}",
+        f"Schedule differs: {case.protocol.id} takes it on {own.schedule.in_words}",
         note,
         _drafted(case),
         Action.MODIFY if decides else None,
@@ -190,7 +198,7 @@ def schedule_mismatch(case: Case) -> Report | None:
 
 @rule(
     "dosing.frequency",
-    "Once daily only: twice-daily dosing raised grade 3–4 myelosuppression (41 % against 13 %).",
+    "Once daily only: twice-daily dosing raised grade 3–4 myelosuppression.",
     sources=("S4 5.1", "F 2.1", "F 2.7"),
 )
 def frequency(case: Case) -> Report | None:
@@ -229,13 +237,19 @@ def nonstandard_dose(case: Case) -> Report | None:
         f"{plain(daily)} mg is not a maintenance dose of {case.protocol.id}",
         f"Doses are {dosing.daily_doses.in_words}; take the next lower one.",
         _drafted(case),
+        Action.MODIFY if _exceeds_target(case) else None,
         corrections=() if lower is None else (Correction("level", lower),),
     )
 
 
+def _exceeds_target(case: Case) -> bool:
+    draft, target = _regimen(case).level, target_level(case).level
+    return draft is not None and target is not None and exceeds(draft, target)
+
+
 @rule(
     "dosing.treatment-gap",
-    "A gap {dosing.gap_unexplained} since the last order, without a recorded hold, is to be explained.",
+    "A gap of more than {dosing.gap_unexplained.amount} since the last order, without a recorded hold, is to be explained.",
     cites=("dosing.gap_unexplained",),
     needs_draft=False,
 )
@@ -261,7 +275,7 @@ def treatment_gap(case: Case) -> Report | None:
 
 @rule(
     "dosing.missed-dose",
-    "A missed dose may be taken up to 12 hours late; otherwise skip it, never double.",
+    "A missed dose may be taken late on the same day, within the label's limit; otherwise skip it, never double.",
     sources=("F 17",),
     needs_draft=False,
 )
@@ -269,7 +283,7 @@ def missed_dose(case: Case) -> Report | None:
     """Counselling, where no order is being written."""
     if case.regimen is not None:
         return None
-    return Report(Indicator.INFO, "Missed dose: up to 12 hours late, otherwise skip", "Never take two doses at once.")
+    return Report(Indicator.INFO, "Missed dose: late on the same day or skip it", "Never take two doses at once.")
 
 
 RULES = (

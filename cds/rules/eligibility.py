@@ -107,6 +107,8 @@ def transplant(case: Case) -> Report | None:
             if undated
             else None
         )
+    if done:
+        return Report(grave, f"Transplant recorded without its kind: confirm that it was {wanted}", "Record the kind.")
     supply = case.snapshot.supplied("Procedure")
     if not supply.proves_absence:
         return Report(
@@ -143,7 +145,7 @@ def age(case: Case) -> Report | None:
     if limits.older_than_trial is not None and limits.older_than_trial.holds(years):
         return Report(
             Indicator.WARNING,
-            f"Patient is {years}: {case.protocol.id} ends at {limits.older_than_trial.amount}",
+            f"Patient is {years}: {case.protocol.id} takes patients up to {limits.older_than_trial.amount}",
             "",
             evidence,
         )

@@ -32,7 +32,9 @@ def start_criteria(case: Case) -> Report | None:
     low = [
         result
         for token, limit in limits.items()
-        if case.meets(token, limit) is False and (result := case.count(token, limit)) is not None
+        if case.meets(token, limit) is False
+        and (result := case.count(token, limit)) is not None
+        and (case.today - result.day).days <= case.cbc_window
     ]
     if not low:
         open_question = any(case.meets(token, limit) is None for token, limit in limits.items())
@@ -61,9 +63,12 @@ def _interruption(case: Case, lineage: str, limit: Threshold, resume: Threshold)
         return UNKNOWN_COUNTS if open_question else None
     early = episode is not None and low.day > episode.opened
     headline = "Too early to resume lenalidomide" if early else "Hold lenalidomide"
+    why = limit.in_words.rpartition(" ")[0]
+    if episode is not None and limit.holds_for(low.measurement) is not True:
+        low, why = episode.nadirs[lineage], "recovery not shown on a later day"
     return Report(
         Indicator.CRITICAL,
-        f"{headline}: {reading(low, case.today)}, {limit.in_words.rpartition(' ')[0]}",
+        f"{headline}: {reading(low, case.today)}, {why}",
         _how_to_resume(case, episode, lineage, resume),
         (of_result(low),),
         Action.HOLD,
@@ -78,7 +83,7 @@ def _verb(lineage: str) -> str:
 def _how_to_resume(case: Case, episode: Episode | None, lineage: str, resume: Threshold) -> str:
     level = resume_level(case)
     at = f" at {level.in_words}" if level is not None else ""
-    waits = episode is not None and _waits_for_next_cycle(case, episode)
+    waits = episode is not None and _waits_for_next_cycle(case, episode) and not _is_day_one(case)
     when = ", not before the next cycle," if waits else ""
     text = f"Interrupt; blood count weekly. Resume{when}{at} when {NAMES[lineage]} {_verb(lineage)} {resume.in_words}."
     if episode is not None and gcsf_keeps_dose(case, episode):
@@ -280,22 +285,8 @@ def lowest_dose(case: Case) -> Report | None:
 )
 def day1_delay(case: Case) -> Report | None:
     """Low platelets when the next cycle would begin."""
-    delay, latest_order, episode = case.protocol.heme.day1_delay, case.course.latest, case.course.open_episode
-    if delay is None or latest_order is None or latest_order.end is None or episode is None:
-        return None
-    if any(order.status in {"stopped", "on-hold"} for order in latest_order.orders):
-        return None
-    low = case.count(PLATELETS, case.protocol.heme.platelets_interrupt)
-    if low is None or PLATELETS not in episode.still_low or latest_order.end > case.today:
-        return None
-    cycle_began = max(latest_order.start, latest_order.end - timedelta(days=CYCLE_DAYS))
-    limit = case.protocol.heme.platelets_interrupt
-    earlier = [
-        result
-        for result in case.snapshot.of(PLATELETS)
-        if cycle_began <= result.day < latest_order.end and limit.holds_for(result.measurement) is True
-    ]
-    if earlier:
+    delay, low = case.protocol.heme.day1_delay, case.count(PLATELETS, case.protocol.heme.platelets_interrupt)
+    if delay is None or low is None or not _is_day_one(case):
         return None
     return Report(
         Indicator.CRITICAL,
@@ -305,6 +296,23 @@ def day1_delay(case: Case) -> Report | None:
         (of_result(low),),
         Action.HOLD,
         (CBC,),
+    )
+
+
+def _is_day_one(case: Case) -> bool:
+    """Platelets are low at the start of a cycle, and were not in the cycle just completed."""
+    episode, latest_order = case.course.open_episode, case.course.latest
+    if case.protocol.heme.day1_delay is None or episode is None or PLATELETS not in episode.still_low:
+        return False
+    if latest_order is None or latest_order.end is None or latest_order.end > case.today:
+        return False
+    if any(order.status in {"stopped", "on-hold"} for order in latest_order.orders):
+        return False
+    began = max(latest_order.start, latest_order.end - timedelta(days=CYCLE_DAYS))
+    limit = case.protocol.heme.platelets_interrupt
+    return not any(
+        began <= result.day < latest_order.end and limit.holds_for(result.measurement) is True
+        for result in case.snapshot.of(PLATELETS)
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cds.case import Case
 from cds.findings import Action, Correction, Evidence, Indicator
 from cds.kidney import Kidney, cap_for, implausible_inputs
@@ -11,7 +13,7 @@ from cds.rules.rule import Report, rule
 from cds.words import listed, of_record, of_result, on, reading
 
 AFTER_DIALYSIS = "On dialysis days take the dose after dialysis."
-_DIALYSIS_WORDS = ("dialysis", "dialyse", "dialyze", "haemodialysis", "hemodialysis")
+_AFTER_DIALYSIS = re.compile(r"\b(?:after|following|post)\b[^.;]{0,40}dialy[sz]", re.IGNORECASE)
 
 
 def _evidence(kidney: Kidney) -> tuple[Evidence, ...]:
@@ -102,8 +104,8 @@ def decline(case: Case) -> Report | None:
 def dialysis_timing(case: Case) -> Report | None:
     """The instruction to take the dose after dialysis is missing."""
     assert case.regimen is not None
-    texts = " ".join(order.dosing.instructions for order in case.regimen.orders).casefold()
-    if case.kidney.dialysis is None or any(word in texts for word in _DIALYSIS_WORDS):
+    texts = " ".join(order.dosing.instructions for order in case.regimen.orders)
+    if case.kidney.dialysis is None or _AFTER_DIALYSIS.search(texts):
         return None
     return Report(
         Indicator.WARNING,
@@ -209,7 +211,9 @@ def conflict(case: Case) -> Report | None:
     target, cap = target_level(case), case.renal_cap
     current = case.course.current_level
     moved = case.course.pending_reduction is not None or (current is not None and target.ladder != current)
-    if case.course.new_start or not moved or cap is None or target.ladder is None or cap == target.ladder:
+    if case.course.new_start or not moved or cap is None or target.ladder is None:
+        return None
+    if cap.cycle_mg == target.ladder.cycle_mg:
         return None
     draft = None if case.regimen is None else case.regimen.level
     if draft is None or renal_dose_is_tolerated(case):
@@ -221,7 +225,8 @@ def conflict(case: Case) -> Report | None:
         f"Ladder {target.ladder} and renal dose {cap}: {wins.in_words}",
         f"Ladder {target.ladder.in_words}, kidneys {cap.in_words}: the smaller amount per cycle ({plain(wins.cycle_mg)} mg).",
         _evidence(case.kidney),
-        Action.MODIFY if too_much else None,
+        # It explains; the rules it explains ask for the change.
+        Action.PROCEED,
     )
 
 

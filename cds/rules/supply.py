@@ -20,7 +20,8 @@ def _orders(case: Case) -> tuple[MedicationOrder, ...]:
 
 @rule(
     "supply.days",
-    "Not dispensed at once: {supply.days_able_to_conceive} (able to become pregnant) or {supply.days_other} (others).",
+    "At most {supply.days_other.amount} are dispensed at once (able to become pregnant: "
+    "{supply.days_able_to_conceive.amount}).",
     cites=("supply.days_able_to_conceive", "supply.days_other"),
 )
 def days(case: Case) -> Report | None:
@@ -51,7 +52,7 @@ def days(case: Case) -> Report | None:
 
 @rule(
     "supply.refills",
-    "Refills on a prescription: not {supply.refills}.",
+    "Each supply needs a prescription of its own (at most {supply.refills.amount}).",
     cites=("supply.refills",),
     applies=lambda protocol: protocol.supply.refills is not None,
 )
@@ -76,8 +77,8 @@ def refills(case: Case) -> Report | None:
 
 @rule(
     "supply.rx-validity",
-    "The prescription is not valid {supply.validity_able_to_conceive} (able to become pregnant; also counted from the last "
-    "pregnancy test) or {supply.validity_other} (others) after it was written.",
+    "A prescription is valid for at most {supply.validity_other.amount} after it was written (able to become pregnant: "
+    "{supply.validity_able_to_conceive.amount}, also counted from the last pregnancy test).",
     cites=("supply.validity_able_to_conceive", "supply.validity_other"),
     applies=lambda protocol: protocol.supply.validity_other is not None,
 )
@@ -93,6 +94,13 @@ def validity(case: Case) -> Report | None:
         if able:
             starts += [max(result.day for result in tests) for tests in (case.snapshot.of("hcg"),) if tests]
         last_day = min(starts) + timedelta(days=int(limit.value))
+        if order.validity_end is not None and last_day < case.today:
+            return Report(
+                Indicator.WARNING,
+                f"Prescription cannot be filled: its {limit.amount} ended on {on(last_day, case.today)}",
+                "A new pregnancy test, or a new prescription, is needed.",
+                (of_order(order),),
+            )
         if order.validity_end is not None and order.validity_end > last_day:
             return Report(
                 Indicator.WARNING,
@@ -113,7 +121,7 @@ def validity(case: Case) -> Report | None:
 
 @rule(
     "supply.early-fill",
-    "The next supply is dispensed when not {supply.days_left_at_fill} are left.",
+    "The next supply is dispensed when at most {supply.days_left_at_fill.amount} are left.",
     cites=("supply.days_left_at_fill",),
     applies=lambda protocol: protocol.supply.days_left_at_fill is not None,
 )
