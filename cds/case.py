@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -47,6 +48,11 @@ class Case:
         """The treatment course up to today."""
         start = None if self.regimen is None else self.regimen.start
         return build_course(self.snapshot, self.protocol, self.today, start, references_of(self.drafts.orders))
+
+    @property
+    def draft_level(self) -> Level | None:
+        """The drafted level; None where no order is being written or its level is not known."""
+        return None if self.regimen is None else self.regimen.level
 
     @property
     def is_start(self) -> bool:
@@ -100,6 +106,11 @@ class Case:
             return limit is not None and limit.holds_for(result.measurement) is harmful_low
 
         return latest(self.snapshot.of(token), worse=lowest_first, against=against)
+
+    @property
+    def latest_counts(self) -> list[Result]:
+        """The latest neutrophils and platelets, as far as there are any."""
+        return [result for token in COUNTS if (result := self.count(token)) is not None]
 
     def meets(self, token: str, limit: Threshold) -> Truth:
         """Whether the latest count meets a limit, whatever its age."""
@@ -218,17 +229,20 @@ class Case:
         split = self.regimen.per_day > 1
         return split or (self.regimen.schedule is Schedule.EVERY_OTHER_DAY and not self.every_other_day_is_allowed)
 
-    def newer_unread(self, token: str, *faults: Fault) -> tuple[Unread, ...]:
+    def newer_unread(self, tokens: Sequence[str], *faults: Fault) -> tuple[Unread, ...]:
         """Results that could not be read, for one of these reasons, and are not older than the latest that could."""
-        usable = max((result.day for result in self.snapshot.of(token)), default=date.min)
+        usable = self._last_readable(tokens)
         return tuple(
             unread
             for unread in self.snapshot.unread
-            if unread.token == token and unread.fault in faults and (unread.day or date.max) >= usable
+            if unread.token in tokens and unread.fault in faults and (unread.day or date.max) >= usable
         )
 
     def hides_newer(self, token: str) -> Unread | None:
         """A result later than the latest readable one, so that the present value is not known."""
-        usable = max((result.day for result in self.snapshot.of(token)), default=date.min)
-        newer = self.newer_unread(token, Fault.UNIT, Fault.IMPLAUSIBLE, Fault.OTHER)
+        usable = self._last_readable((token,))
+        newer = self.newer_unread((token,), Fault.UNIT, Fault.IMPLAUSIBLE, Fault.OTHER)
         return next((unread for unread in newer if (unread.day or date.max) > usable), None)
+
+    def _last_readable(self, tokens: Sequence[str]) -> date:
+        return max((result.day for token in tokens for result in self.snapshot.of(token)), default=date.min)

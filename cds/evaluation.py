@@ -14,7 +14,9 @@ from cds.regimen import Regimen, regimens
 from cds.rules import RULES
 from cds.snapshot import LENALIDOMIDE, DraftOrders, PatientSnapshot, Unread
 
-_INVITATIONS = {"dosing.escalation-eligible", "dosing.revallo-escalation"}
+INVITATIONS = frozenset({"dosing.escalation-eligible", "dosing.revallo-escalation"})
+"""Rules that offer a larger dose: said even where nothing is wrong, and not beside a reason to stop."""
+
 _STOPPED = {Action.DISCONTINUE, Action.HOLD, Action.DEFER}
 
 
@@ -60,12 +62,8 @@ def _judge(case: Case) -> Judgement:
         return Judgement(case, None, _ranked(findings), None)
     recommendation = recommend(case, findings)
     if recommendation.action in _STOPPED:
-        findings = [finding for finding in findings if not _invites(finding)]
+        findings = [finding for finding in findings if finding.id not in INVITATIONS]
     return Judgement(case, case.regimen, _ranked(findings), recommendation)
-
-
-def _invites(finding: Finding) -> bool:
-    return finding.id in _INVITATIONS
 
 
 def _ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:

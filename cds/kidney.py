@@ -10,7 +10,7 @@ from cds.calculations import adjusted_body_weight, body_mass_index, completed_ye
 from cds.counted import highest_first, latest, lowest_first
 from cds.level import Level, Schedule
 from cds.protocol import Protocol
-from cds.snapshot import ConditionFact, Fault, PatientSnapshot, ProcedureFact, Result, Unread
+from cds.snapshot import ConditionFact, PatientSnapshot, ProcedureFact, Result, Unread
 
 WEIGHTS = ("body-weight", "body-weight-stated")
 
@@ -193,16 +193,3 @@ def _dialysis(snapshot: PatientSnapshot, protocol: Protocol, today: date) -> Pro
         ),
         None,
     )
-
-
-def implausible_inputs(snapshot: PatientSnapshot) -> list[str]:
-    """Creatinine and weight results outside their limits that are newer than any usable one."""
-    reasons = []
-    for tokens in (("creatinine",), WEIGHTS):
-        usable = max((result.day for token in tokens for result in snapshot.of(token)), default=date.min)
-        reasons += [
-            f"{unread.reference}: {unread.why}"
-            for unread in snapshot.unread
-            if unread.token in tokens and unread.fault is Fault.IMPLAUSIBLE and (unread.day or date.max) >= usable
-        ]
-    return reasons

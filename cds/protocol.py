@@ -33,10 +33,10 @@ _AREAS = (
     "eligibility",
 )
 _PARTS_OF_ESCALATION = {
-    "escalation_from": "single step",
-    "escalation_to": "single step",
-    "escalation_cycles": "single step",
-    "escalation_months": "step by step",
+    "escalation_from": areas.SINGLE_STEP,
+    "escalation_to": areas.SINGLE_STEP,
+    "escalation_cycles": areas.SINGLE_STEP,
+    "escalation_months": areas.STEPWISE,
 }
 _OPTIONAL_PART = re.compile(r"\[([^\[\]]*)\]")
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+\.[a-z0-9_]+)(\.amount)?\}")
@@ -253,7 +253,7 @@ def _inherited_from(entry: Mapping[str, Any], chain: list[str], raw: Mapping[str
     """The protocol a value was taken from; a common value that cites one's own source is one's own."""
     if entry["origin"] != _COMMON:
         return None if entry["origin"] == chain[0] else str(entry["origin"])
-    cited = {str(cite).partition(" ")[0] for cite in entry.get("cite", [])}
+    cited = {_source(cite) for cite in entry.get("cite", [])}
     for protocol in chain[:-1]:
         if cited & set(raw[protocol]["sources"]):
             return None if protocol == chain[0] else protocol
@@ -264,7 +264,7 @@ def _contradictions(protocol: Protocol) -> list[str]:
     """Cross-checks between parameters."""
     dosing, problems = protocol.dosing, []
     rungs = dosing.ladder.value
-    single = dosing.escalation.value == "single step"
+    single = dosing.escalation.value == areas.SINGLE_STEP
     steps = (dosing.escalation_from, dosing.escalation_to) if single else ()
     problems += [
         f"dosing: {level.value} is not a rung of dosing.ladder"
@@ -280,7 +280,7 @@ def _contradictions(protocol: Protocol) -> list[str]:
         problems.append("dosing.maximum_daily_dose: is above dosing.ceiling")
     if single and None in (*steps, dosing.escalation_cycles):
         problems.append("dosing.escalation: a single step needs escalation_from, escalation_to and escalation_cycles")
-    if dosing.escalation.value == "step by step" and dosing.escalation_months is None:
+    if dosing.escalation.value == areas.STEPWISE and dosing.escalation_months is None:
         problems.append("dosing.escalation: step by step needs escalation_months")
     return problems + _renal_contradictions(protocol) + _heme_contradictions(protocol) + _choices(protocol)
 
@@ -311,7 +311,7 @@ def _heme_contradictions(protocol: Protocol) -> list[str]:
 def _choices(protocol: Protocol) -> list[str]:
     """Words that must be one of a few."""
     allowed = {
-        "dosing.escalation": {"none", "single step", "step by step"},
+        "dosing.escalation": {"none", areas.SINGLE_STEP, areas.STEPWISE},
         "renal.cap_schedule": {"21", "28"},
         "heme.start_one_low": {"warning", "critical"},
         "heme.start_both_low": {"warning", "critical"},

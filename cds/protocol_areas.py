@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from cds.parameters import Choice, CycleWindows, DoseLevel, Doses, Flag, Ladder, RenalBands, Strict, Threshold
 
+SINGLE_STEP, STEPWISE = "single step", "step by step"
+"""The two kinds of ``dosing.escalation``; the third word is ``none``."""
+
 
 class Dosing(Strict):
     """Area dosing: start, ladder, ceilings, escalation, duration."""

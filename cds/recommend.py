@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from cds import protocol_areas as areas
 from cds.calculations import months_after
 from cds.case import Case
 from cds.episodes import NEUTROPHILS, Episode
@@ -34,7 +35,7 @@ def recommend(case: Case, findings: Sequence[Finding]) -> Recommendation:
     reasons = tuple(rule for action, rule in asked if action is top)
     if top in {Action.DISCONTINUE, Action.HOLD, Action.DEFER}:
         return Recommendation(top, resume_at=resume_level(case) if top is Action.HOLD else None, reasons=reasons)
-    draft = None if case.regimen is None else case.regimen.level
+    draft = case.draft_level
     target = corrected_level(case)
     if draft is None or target is None or (target == draft and not _is_split(case)):
         return Recommendation(Action.PROCEED, draft)
@@ -73,7 +74,7 @@ def _within_maximum(case: Case, level: Level) -> Level:
 
 def corrected_level(case: Case) -> Level | None:
     """The draft's level where it may stand, else the level it is to be changed to; None where there is no target."""
-    draft, target = (None if case.regimen is None else case.regimen.level), target_level(case).level
+    draft, target = case.draft_level, target_level(case).level
     if draft is None or target is None:
         return None
     if case.frequency_is_wrong:
@@ -155,9 +156,9 @@ def gcsf_keeps_dose(case: Case, episode: Episode) -> bool:
 def step_is_earned(case: Case) -> Truth:
     """Whether course and tolerance allow the next step up, kidneys aside; None when counts cannot tell."""
     match case.protocol.dosing.escalation.value:
-        case "single step":
+        case areas.SINGLE_STEP:
             return _single_step(case)
-        case "step by step":
+        case areas.STEPWISE:
             return _stepwise(case)
         case _:
             return False
@@ -168,9 +169,9 @@ def next_step(case: Case) -> Level | None:
     dosing, current = case.protocol.dosing, case.course.current_level
     if current is None:
         return None
-    if dosing.escalation.value == "single step":
+    if dosing.escalation.value == areas.SINGLE_STEP:
         return dosing.escalation_to.value if dosing.escalation_to is not None else None
-    return next_higher(current.cycle_mg, dosing.ladder.value) if dosing.escalation.value == "step by step" else None
+    return next_higher(current.cycle_mg, dosing.ladder.value) if dosing.escalation.value == areas.STEPWISE else None
 
 
 def climbs_back(case: Case, draft: Level) -> bool:
@@ -181,7 +182,7 @@ def climbs_back(case: Case, draft: Level) -> bool:
 
 def renal_dose_is_tolerated(case: Case) -> bool:
     """A continuing patient who already took this level in the same band without a drop keeps it."""
-    level, latest_order = (None if case.regimen is None else case.regimen.level), case.course.latest
+    level, latest_order = case.draft_level, case.course.latest
     if case.is_start or case.renal_is_severe or case.renal_cap is None or case.course.episodes:
         return False
     completed = [
@@ -197,7 +198,7 @@ def renal_dose_is_tolerated(case: Case) -> bool:
 
 
 def _ladder_target(case: Case) -> Level | None:
-    course, draft = case.course, None if case.regimen is None else case.regimen.level
+    course, draft = case.course, case.draft_level
     if course.new_start:
         return case.protocol.dosing.start_level.value
     episode = course.pending_reduction
@@ -218,7 +219,7 @@ def _ladder_target(case: Case) -> Level | None:
         return draft
     step = next_step(case)
     if step_is_earned(case) is True and step is not None:
-        stepwise = case.protocol.dosing.escalation.value == "step by step"
+        stepwise = case.protocol.dosing.escalation.value == areas.STEPWISE
         return step if stepwise or draft == step else current
     return current
 

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 
-from cds.course import supply_days
 from cds.level import CYCLE_DAYS, Level, Schedule
+from cds.periods import supply_days
 from cds.snapshot import LENALIDOMIDE, DraftOrders, MedicationOrder
 
 
@@ -73,11 +73,6 @@ class Regimen:
         return max(order.dosing.per_day for order in self.orders)
 
     @property
-    def every_other_day(self) -> bool:
-        """Whether it is taken every other day."""
-        return self.schedule is Schedule.EVERY_OTHER_DAY
-
-    @property
     def start(self) -> date | None:
         """First dosing day as the drafts state it."""
         starts = [order.bounds_start for order in self.orders if order.bounds_start is not None]
@@ -87,22 +82,16 @@ class Regimen:
 def regimens(drafts: DraftOrders, today: date) -> tuple[Regimen, ...]:
     """The regimens that hold at least one draft to judge; drafts that follow one another stay apart."""
     drawn = [order for order in drafts.orders if order.drug.token == LENALIDOMIDE]
-    groups: list[list[MedicationOrder]] = []
-    for order in drawn:
-        touching = [group for group in groups if any(_overlap(order, other, today) for other in group)]
-        merged = [member for group in touching for member in group] + [order]
-        groups = [group for group in groups if group not in touching] + [merged]
-    ordered = [sorted(group, key=drawn.index) for group in groups]
-    return tuple(
-        Regimen(tuple(group))
-        for group in sorted(ordered, key=lambda group: drawn.index(group[0]))
-        if any(drafts.is_selected(order) for order in group)
-    )
-
-
-def _overlap(one: MedicationOrder, other: MedicationOrder, today: date) -> bool:
-    (one_start, one_end), (other_start, other_end) = _days(one, today), _days(other, today)
-    return one_start < other_end and other_start < one_end
+    groups: list[list[int]] = []
+    covered = date.min
+    for place, (start, end) in sorted(enumerate(_days(order, today) for order in drawn), key=lambda row: row[1]):
+        if start < covered:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+        covered = max(covered, end)
+    together = (tuple(drawn[place] for place in sorted(group)) for group in sorted(groups, key=min))
+    return tuple(Regimen(orders) for orders in together if any(drafts.is_selected(order) for order in orders))
 
 
 def _days(order: MedicationOrder, today: date) -> tuple[date, date]:

@@ -135,6 +135,10 @@ class Dosing:
         return Level(self.daily_mg, self.schedule)
 
 
+INTERRUPTED = frozenset({"stopped", "on-hold"})
+"""Statuses of an order whose end is the day of the stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class MedicationOrder:
     """A MedicationRequest or MedicationDispense of a drug the rules know.
@@ -163,6 +167,11 @@ class MedicationOrder:
     def level(self) -> Level | None:
         """Level of the order, None when it is not known."""
         return self.dosing.level
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether it was stopped or put on hold."""
+        return self.status in INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from cds.evaluation import Evaluation, Judgement
+from cds.evaluation import INVITATIONS, Evaluation, Judgement
 from cds.findings import Action, Finding, Indicator, Outcome, Recommendation
 from cds.protocol import Protocol
 from cds.snapshot import REQUIRED_KINDS, PatientSnapshot, Unread
@@ -38,11 +38,9 @@ class Shown:
     hides_orders_without_dose: bool = False
 
 
-_ESCALATION = frozenset({"dosing.escalation-eligible", "dosing.revallo-escalation"})
-
 SHOWN_AT: Mapping[str, Shown] = {
-    ORDER_SELECT: Shown(Indicator.WARNING, _ESCALATION, hides_orders_without_dose=True),
-    ORDER_SIGN: Shown(Indicator.WARNING, _ESCALATION),
+    ORDER_SELECT: Shown(Indicator.WARNING, INVITATIONS, hides_orders_without_dose=True),
+    ORDER_SIGN: Shown(Indicator.WARNING, INVITATIONS),
     PATIENT_VIEW: Shown(Indicator.WARNING, frozenset({"monitoring.creatinine-due"})),
 }
 

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from cds.fhir import is_in_pieces
 from cds.findings import Correction
 from cds.level import CYCLE_DAYS, Level, Schedule, plain
 from cds.rules.supply import dosing_days
@@ -48,8 +49,6 @@ def corrected_order(
         # The narrative describes the order as it was.
         changed.pop("text", None)
         _change_dosage(changed, level, strength, start if isinstance(start, date) else None, keep=_keeps(order, level))
-    elif "start" in wanted and isinstance(start, date):
-        _change_start(changed, start)
     if "instructions" in wanted:
         _add_instruction(changed, str(wanted["instructions"]))
     _change_supply(changed, order, final, strength, wanted, dose_changed=level is not None)
@@ -72,6 +71,7 @@ def _product(draft: Json, order: MedicationOrder, dose: Decimal, terminology: Te
 
 
 def _part(order: Json, name: str) -> Json:
+    """A member that is an object; empty where it is missing or something else."""
     part = order.get(name)
     return part if isinstance(part, dict) else {}
 
@@ -107,7 +107,10 @@ def _change_dosage(order: Json, level: Level, strength: Decimal | None, start: d
     lines = order.get("dosageInstruction")
     line: Json = dict(lines[0]) if isinstance(lines, list) and lines and isinstance(lines[0], dict) else {}
     line["text"] = f"Take {plain(level.dose_mg)} mg by mouth {_in_words(level)}"
-    line["doseAndRate"] = [{**_kept(line), "doseQuantity": _dose(line, level, strength)}]
+    ordered = _ordered_rate(line)
+    beside = {name: value for name, value in ordered.items() if name not in {"doseQuantity", "doseRange"}}
+    given = _part(ordered, "doseQuantity") or _part(line, "doseQuantity")
+    line["doseAndRate"] = [{**beside, "doseQuantity": _dose(given, level, strength)}]
     line.pop("doseQuantity", None)
     # What tells the patient the old dose would contradict the new one.
     if _NAMES_A_DOSE.search(str(line.get("patientInstruction", ""))):
@@ -115,24 +118,21 @@ def _change_dosage(order: Json, level: Level, strength: Decimal | None, start: d
     if _NAMES_A_DOSE.search(str(line.get("additionalInstruction", ""))):
         del line["additionalInstruction"]
     if not keep or start is not None:
-        timing: Json = dict(line["timing"]) if isinstance(line.get("timing"), dict) else {}
+        timing = dict(_part(line, "timing"))
+        repeat = dict(_part(timing, "repeat")) if keep else {"frequency": 1, "period": 1, "periodUnit": "d"}
         if not keep:
             timing.pop("code", None)
-            timing["repeat"] = {"frequency": 1, "period": 1, "periodUnit": "d"}
-        repeat: Json = dict(timing.get("repeat", {}))
         _bound(repeat, level.schedule, start)
-        timing["repeat"] = repeat
-        line["timing"] = timing
+        line["timing"] = {**timing, "repeat": repeat}
     order["dosageInstruction"] = [line]
 
 
-def _kept(line: Json) -> Json:
-    """The members of the ordered dose beside the dose itself: its type, say."""
+def _ordered_rate(line: Json) -> Json:
+    """The dose that was ordered, where a calculated one stands beside it."""
     rates = line.get("doseAndRate")
-    given = [rate for rate in rates if isinstance(rate, dict)] if isinstance(rates, list) else []
+    given: list[Json] = [rate for rate in rates if isinstance(rate, dict)] if isinstance(rates, list) else []
     ordered = [rate for rate in given if "ordered" in str(rate.get("type", ""))]
-    chosen = next(iter(ordered or given), {})
-    return {name: value for name, value in chosen.items() if name not in {"doseQuantity", "doseRange"}}
+    return next(iter(ordered or given), {})
 
 
 def _in_words(level: Level) -> str:
@@ -156,27 +156,11 @@ def _bound(repeat: Json, schedule: Schedule, start: date | None) -> None:
         repeat["boundsPeriod"] = {"start": start.isoformat(), "end": end.isoformat()}
 
 
-def _dose(line: Json, level: Level, strength: Decimal | None) -> Json:
-    """One dose, in the unit in which the draft gives it."""
-    rates = line.get("doseAndRate")
-    first = rates[0] if isinstance(rates, list) and rates and isinstance(rates[0], dict) else {}
-    quantity = first.get("doseQuantity") or line.get("doseQuantity")
-    unit = (
-        {key: value for key, value in quantity.items() if key != "value"}
-        if isinstance(quantity, dict)
-        else dict(_MG_UNIT)
-    )
-    by_weight = (unit.get("code") or unit.get("unit")) == "mg" or strength is None
-    if by_weight:
+def _dose(given: Json, level: Level, strength: Decimal | None) -> Json:
+    """One dose: in capsules where the draft counts capsules, else in milligrams."""
+    if not given or strength is None or not is_in_pieces(given):
         return {"value": number(level.dose_mg), **_MG_UNIT}
-    return {"value": number(level.dose_mg / strength) if strength else None, **unit}
-
-
-def _change_start(order: Json, start: date) -> None:
-    for line in order.get("dosageInstruction", []):
-        if isinstance(line, dict):
-            repeat = line.setdefault("timing", {}).setdefault("repeat", {})
-            repeat["boundsPeriod"] = {"start": start.isoformat()}
+    return {**given, "value": number(level.dose_mg / strength)}
 
 
 def _add_instruction(order: Json, instruction: str) -> None:
@@ -199,7 +183,7 @@ def _change_supply(
     dose_changed: bool,
 ) -> None:
     """Days' supply and quantity go together; both follow a change of dose."""
-    dispense: Json = dict(order["dispenseRequest"]) if isinstance(order.get("dispenseRequest"), dict) else {}
+    dispense = dict(_part(order, "dispenseRequest"))
     days = wanted.get(
         "days_supply", draft.days_supply or (CYCLE_DAYS if dose_changed and strength is not None else None)
     )
@@ -216,13 +200,12 @@ def _change_supply(
         capsules = level.dose_mg / strength * dosing_days(level.schedule, days)
         present = _part(dispense, "quantity")
         unit = {key: value for key, value in present.items() if key != "value"} or _CAPSULE_UNIT
-        in_mg = (unit.get("code") or unit.get("unit")) == "mg"
+        in_mg = str(unit.get("code") or unit.get("unit")).casefold() == "mg"
         dispense["quantity"] = {"value": number(capsules * strength if in_mg else capsules), **unit}
     if "refills" in wanted:
         dispense["numberOfRepeatsAllowed"] = wanted["refills"]
     validity_end = wanted.get("validity_end")
     if isinstance(validity_end, date):
-        period = dispense.get("validityPeriod")
-        dispense["validityPeriod"] = {**(period if isinstance(period, dict) else {}), "end": validity_end.isoformat()}
+        dispense["validityPeriod"] = {**_part(dispense, "validityPeriod"), "end": validity_end.isoformat()}
     if dispense:
         order["dispenseRequest"] = dispense

@@ -18,8 +18,9 @@ def explanation(evaluation: Evaluation, hook: str, supplied: Mapping[str, Supply
         "protocol": {"id": evaluation.protocol.id, "version": evaluation.protocol.full_version},
         "now": evaluation.now.isoformat(timespec="seconds"),
         "drafts": [
-            _explained(judgement, reference, hook)
+            {"order": reference, **explained}
             for judgement in evaluation.judgements
+            for explained in [_explained(judgement, hook)]
             for reference in (judgement.regimen.references if judgement.regimen is not None else (None,))
         ],
         "supplied": {kind: supplied.get(kind, Supply.ABSENT).value for kind in REQUIRED_KINDS},
@@ -27,11 +28,11 @@ def explanation(evaluation: Evaluation, hook: str, supplied: Mapping[str, Supply
     }
 
 
-def _explained(judgement: Judgement, reference: str | None, hook: str) -> Json:
+def _explained(judgement: Judgement, hook: str) -> Json:
+    """What the drafts of one regimen share."""
     shown = {finding.id for findings in shown_findings(judgement, hook).values() for finding in findings}
     case, course = judgement.case, judgement.case.course
     return {
-        "order": reference,
         "recommendation": _recommended(judgement.recommendation),
         "findings": [_finding(finding, shown=finding.id in shown) for finding in judgement.findings],
         "facts": {

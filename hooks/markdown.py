@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~<>&])")
+_MARKUP = re.compile(r"[\\`*_{}\[\]#|~<>&]")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _ADDRESS = re.compile(r"((?:https?|ftp|mailto|xmpp)(?=:)|www(?=\.)|[\w.+-]+(?=@))(.)", re.IGNORECASE)
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
-_LINE_START = re.compile(r"^(\s*)([-=]|\d+[.)])")
+# A list, or the line under a heading.
+_LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
 _SUMMARY_LIMIT = 139
 
 
 def escaped(text: str) -> str:
     """One line of Markdown that shows the text literally."""
     line = _one_line(text)
-    return _ADDRESS.sub(_unlinked, _LINE_START.sub(r"\1\\\2", _MARKUP.sub(_escape, line)))
+    return _ADDRESS.sub(_unlinked, _LINE_START.sub(r"\1\\", _MARKUP.sub(_escape, line)))
 
 
 def _escape(match: re.Match[str]) -> str:
-    return (
-        {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(match[1], f"\\{match[1]}") if match[1] not in "()+!" else match[1]
-    )
+    return _ENTITIES.get(match[0], f"\\{match[0]}")
 
 
 def _one_line(text: str) -> str:

@@ -58,6 +58,8 @@ _KIND_WORDS = {
 }
 _SEARCHED_KIND = re.compile(rf"\b({'|'.join(REQUIRED_KINDS)})\?")
 _MAX_NESTING = 3
+# Looked up by equality: a severity may be any JSON, and a list cannot be a member of a set.
+_FATAL = ("error", "fatal")
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def _is_error(outcome: Mapping[str, Any]) -> bool:
     severities = (
         [issue.get("severity") for issue in issues if isinstance(issue, Mapping)] if isinstance(issues, list) else []
     )
-    return not severities or any(severity in {"error", "fatal"} for severity in severities)
+    return not severities or any(severity in _FATAL for severity in severities)
 
 
 def _has_more(bundle: Mapping[str, Any], count: int) -> bool:

@@ -38,11 +38,10 @@ def from_environment(protocol: str | None = None) -> Settings:
     if explain not in {"0", "1"}:
         msg = f"CDS_EXPLAIN is '{explain}', expected 0 or 1"
         raise SettingsError(msg)
-    return Settings(protocol or DEFAULT_PROTOCOL, time_zone(), explain == "1", body_limit=int(limit) * _MEGABYTE)
+    return Settings(protocol or DEFAULT_PROTOCOL, _time_zone(), explain == "1", body_limit=int(limit) * _MEGABYTE)
 
 
-def time_zone() -> tzinfo:
-    """The organisation's zone."""
+def _time_zone() -> tzinfo:
     name = os.environ.get("CDS_TIME_ZONE", "UTC")
     try:
         return ZoneInfo(name)

@@ -14,7 +14,7 @@ from cds.terminology import Terminology, load_terminology
 from hooks.corrections import corrected_order
 from hooks.wire import Json
 
-_NEVER_TOGETHER = {"heme.wait-next-cycle"}
+_RESUMES_LATER = "heme.wait-next-cycle"
 
 
 def suggestions_for(
@@ -54,7 +54,7 @@ def _draft_offers(
     corrections = [correction for finding in findings for correction in finding.corrections]
     match recommendation.action:
         case Action.DISCONTINUE | Action.HOLD:
-            waiting = [finding for finding in findings if finding.id in _NEVER_TOGETHER]
+            waiting = [finding for finding in findings if finding.id == _RESUMES_LATER]
             level = resume_level(judgement.case)
             update = _update(judgement, level, waiting[0].corrections, drafts, terminology) if waiting and level else []
             return [*update, *_removal(regimen.references, drafts)]

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -94,11 +93,6 @@ def number(value: Decimal | None) -> int | float | None:
     if value is None:
         return None
     return int(value) if value == value.to_integral_value() else float(value)
-
-
-def instant(moment: datetime) -> str:
-    """ISO 8601 with the offset."""
-    return moment.isoformat(timespec="seconds")
 
 
 def _dumps(document: Mapping[str, Any], *, ensure_ascii: bool) -> str:

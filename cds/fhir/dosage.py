@@ -123,6 +123,14 @@ def _quantity_mg(quantity: Json, strength_mg: Decimal | None) -> Decimal:
     return value * strength_mg
 
 
+def is_in_pieces(quantity: Json) -> bool:
+    """Whether a dose counts capsules; one in a unit of weight, or in a unit that is not known, does not."""
+    try:
+        return _unit(quantity) is None
+    except UnreadableError:
+        return False
+
+
 def _unit(quantity: Json) -> Decimal | None:
     """Milligrams per unit, or None for pieces. Code and printed unit must mean the same; a foreign code says nothing."""
     code, printed, system = (text(quantity.get(name)) for name in ("code", "unit", "system"))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cds.fhir.primitives import Json, UnreadableError, mapping, text
+from cds.fhir.primitives import Json, UnreadableError, contained, mapping, text
 from cds.snapshot import Fault
 
 
@@ -77,8 +77,6 @@ class Medications:
     def resolve(self, reference: str, holder: Json) -> Json | None:
         """The Medication a reference means: contained in its holder, or anywhere in the request."""
         if reference.startswith("#"):
-            contained = holder.get("contained")
-            listed = contained if isinstance(contained, list) else []
-            return next((item for item in listed if mapping(item).get("id") == reference[1:]), None)
+            return contained(holder, reference)
         plain = reference.split("/_history/", 1)[0]
         return self._by_name.get(plain) or self._by_name.get("/".join(plain.rsplit("/", 2)[-2:]))

@@ -25,14 +25,13 @@ from cds.fhir.primitives import (
 )
 from cds.fhir.timing import cycle_by_extension, duration_days
 from cds.level import CYCLE_DAYS, Schedule
-from cds.snapshot import Dosing, Drug, MedicationOrder
+from cds.snapshot import INTERRUPTED, Dosing, Drug, MedicationOrder
 from cds.terminology import Terminology
 
 _STRENGTH_IN_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*mg\b", re.IGNORECASE)
 _TOPICAL_WORDS = re.compile(
     r"ophthalm|eye|otic|\bear\b|topical|cutaneous|nasal|intravitreal|inhal|cream|ointment", re.IGNORECASE
 )
-_STOPPED = {"stopped", "on-hold"}
 _LONG_NAME = 80
 
 
@@ -95,7 +94,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
             refills = whole_number(dispense["numberOfRepeatsAllowed"], "dispenseRequest.numberOfRepeatsAllowed")
     except UnreadableError as error:
         problems = (*problems, error.why)
-    read = read_dosing(lines, drug, terminology, zone, stopped=status in _STOPPED)
+    read = read_dosing(lines, drug, terminology, zone, stopped=status in INTERRUPTED)
     dosing = _with_quantity_schedule(read.dosing, status, drug, supply, quantity)
     if problems:
         dosing = Dosing(dose_stated=dosing.dose_stated, instructions=dosing.instructions, problems=problems)
@@ -103,7 +102,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
     effective = mapping(order.get("effectiveDosePeriod"))
     authored = day(order.get("authoredOn"), zone)
     bounds_start = read.start or day(effective.get("start"), zone) or day(validity.get("start"), zone)
-    changed = day(order.get("statusChanged"), zone) if status in _STOPPED else None
+    changed = day(order.get("statusChanged"), zone) if status in INTERRUPTED else None
     return MedicationOrder(
         reference=reference_of(order),
         drug=drug,
@@ -148,7 +147,7 @@ def _with_quantity_schedule(
 ) -> Dosing:
     """On a stopped order the bound hides the schedule; the number of capsules may still tell it."""
     if (
-        status not in _STOPPED
+        status not in INTERRUPTED
         or dosing.schedule is not None
         or None in (quantity, supply, drug.strength_mg, dosing.daily_mg)
     ):

@@ -134,6 +134,11 @@ def first_code(concept: object) -> str:
     )
 
 
+def contained(holder: Json, reference: str) -> Json | None:
+    """The resource that a holder contains under a reference such as ``#1``."""
+    return next((item for item in items(holder.get("contained")) if f"#{item.get('id')}" == reference), None)
+
+
 def extensions(element: Json, url: str) -> Iterator[Json]:
     """Extensions of one URL on an element."""
     return (extension for extension in items(element.get("extension")) if extension.get("url") == url)

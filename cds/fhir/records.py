@@ -10,6 +10,7 @@ from cds.fhir.primitives import (
     UnreadableError,
     check_concept,
     codings,
+    contained,
     day,
     extensions,
     first_code,
@@ -257,8 +258,7 @@ def _unread_of_event(resource: Json, reaction: Reaction) -> list[str]:
 
 def _can_be_read(instance: Json, holder: Json) -> bool:
     target = text(instance.get("reference"))
-    contained = items(holder.get("contained"))
-    drug = next((item for item in contained if f"#{item.get('id')}" == target), None)
+    drug = contained(holder, target)
     if target.startswith("#"):
         return drug is not None and bool(words_of(drug.get("code")) or first_code(drug.get("code")))
     return bool(target or text(instance.get("display")))
@@ -275,9 +275,7 @@ def _is_lenalidomide(instance: Json, holder: Json, terminology: Terminology, ord
     target = text(instance.get("reference"))
     if target in orders:
         return True
-    contained = holder.get("contained")
-    listed = contained if isinstance(contained, list) else []
-    resource = next((mapping(item) for item in listed if f"#{mapping(item).get('id')}" == target), {})
+    resource = contained(holder, target) or {}
     concept = resource.get("code") or resource.get("medicationCodeableConcept")
     drug = terminology.drug(codings(concept, terminology)) or terminology.drug_named_in(
         f"{words_of(concept)} {text(instance.get('display'))}"

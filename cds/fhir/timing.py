@@ -25,7 +25,7 @@ _UNIT_WORDS = {
 }
 _DAYS_IN_MONTH = Decimal(30)
 _WEEK = 7
-_LONGEST_DURATION = 3660
+_LONGEST_DURATION = 3660  # ten years: a longer one is an error of entry
 _TIMES_OF_THE_DAY = {"AM", "PM", "BED"}
 _THREE_WEEKS = Schedule.THREE_WEEKS.dosing_days
 

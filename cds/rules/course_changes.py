@@ -8,6 +8,7 @@ from cds.calculations import months_after, years_after
 from cds.case import Case
 from cds.findings import Action, Evidence, Indicator
 from cds.level import CYCLE_DAYS, Level
+from cds.protocol_areas import SINGLE_STEP, STEPWISE
 from cds.recommend import (
     climbs_back,
     exceeds,
@@ -22,7 +23,6 @@ from cds.snapshot import Reaction, Supply
 from cds.words import of_record, of_result, on
 
 STRINGENT = "stringent-complete-response"
-_STEPWISE = "step by step"
 _REACTION_ADVICE: dict[Action | None, str] = {
     Action.DISCONTINUE: "Do not restart lenalidomide.",
     Action.HOLD: "Resume one level lower after resolution to grade 2 or less.",
@@ -34,7 +34,7 @@ _REACTION_ADVICE: dict[Action | None, str] = {
 def _increase(case: Case) -> tuple[Level, Level] | None:
     """Current and drafted level when the draft goes up on a known, settled course."""
     current = case.course.current_level
-    draft = None if case.regimen is None else case.regimen.level
+    draft = case.draft_level
     if current is None or draft is None or case.course.new_start or case.course.pending_reduction or case.combination:
         return None
     return (current, draft) if exceeds(draft, current) else None
@@ -44,20 +44,14 @@ def _increase(case: Case) -> tuple[Level, Level] | None:
     "dosing.escalation-eligible",
     "After {dosing.escalation_cycles} the dose can be increased to {dosing.escalation_to} if tolerated.",
     cites=("dosing.escalation_cycles", "dosing.escalation_to"),
-    applies=lambda protocol: protocol.dosing.escalation.value == "single step",
+    applies=lambda protocol: protocol.dosing.escalation.value == SINGLE_STEP,
 )
 def escalation_eligible(case: Case) -> Report | None:
     """The single step of most protocols is open."""
     dosing, course = case.protocol.dosing, case.course
-    draft = None if case.regimen is None else case.regimen.level
+    draft = case.draft_level
     first, to, cycles = dosing.escalation_from, dosing.escalation_to, dosing.escalation_cycles
-    if (
-        dosing.escalation.value != "single step"
-        or first is None
-        or to is None
-        or cycles is None
-        or course.latest is None
-    ):
+    if dosing.escalation.value != SINGLE_STEP or first is None or to is None or cycles is None or course.latest is None:
         return None
     capped = case.renal_cap is not None and case.renal_cap.cycle_mg < to.value.cycle_mg
     if (
@@ -68,19 +62,13 @@ def escalation_eligible(case: Case) -> Report | None:
         or step_is_earned(case) is not True
     ):
         return None
-    before_latest = [period for period in course.periods if period.start < course.latest.start]
-    days_before = {
-        day
-        for period in before_latest
-        for day in range(period.start.toordinal(), (period.end or period.start).toordinal())
-        if day < course.latest.start.toordinal()
-    }
+    cycles_before = course.treatment_days_before(course.latest.start) // CYCLE_DAYS
     return Report(
         Indicator.INFO,
         f"Dose may be increased to {to.value.in_words} if tolerated",
         f"{course.completed_cycles} cycles completed without a drop; counts are adequate.",
         (Evidence("completed_cycles", str(course.completed_cycles)),),
-        found_before=draft == to.value or cycles.holds(len(days_before) // CYCLE_DAYS),
+        found_before=draft == to.value or cycles.holds(cycles_before),
     )
 
 
@@ -92,7 +80,7 @@ def escalation_eligible(case: Case) -> Report | None:
 def escalation_premature(case: Case) -> Report | None:
     """An increase that is too early, not tolerated, too large or not provided for."""
     increase = _increase(case)
-    stepwise = case.protocol.dosing.escalation.value == _STEPWISE
+    stepwise = case.protocol.dosing.escalation.value == STEPWISE
     if increase is None or (case.toxicity_since_start and not stepwise):
         return None
     current, draft = increase
@@ -134,7 +122,7 @@ def _why_not(case: Case, draft: Level) -> str:
     if dosing.escalation.value == "none":
         return f"{case.protocol.id} has no dose increase."
     months, cycles = dosing.escalation_months, dosing.escalation_cycles
-    if dosing.escalation.value == _STEPWISE and months is not None and course.level_since is not None:
+    if dosing.escalation.value == STEPWISE and months is not None and course.level_since is not None:
         due = on(months_after(course.level_since, int(months.value)), case.today)
         return f"One level every {months.amount} with adequate counts; next step from {due}."
     if cycles is not None and not cycles.holds(course.completed_cycles):
@@ -153,12 +141,12 @@ def _why_not(case: Case, draft: Level) -> str:
     "One level up every {dosing.escalation_months} with platelets {dosing.escalation_platelets} and neutrophils "
     "{dosing.escalation_anc}.",
     cites=("dosing.escalation_months", "dosing.escalation_platelets", "dosing.escalation_anc"),
-    applies=lambda protocol: protocol.dosing.escalation.value == _STEPWISE,
+    applies=lambda protocol: protocol.dosing.escalation.value == STEPWISE,
 )
 def stepwise_escalation(case: Case) -> Report | None:
     """The trial's three-monthly step is open."""
     step, current = next_step(case), case.course.current_level
-    draft = None if case.regimen is None else case.regimen.level
+    draft = case.draft_level
     if step is None or step_is_earned(case) is not True:
         return None
     capped = case.renal_cap is not None and case.renal_cap.cycle_mg < step.cycle_mg
@@ -170,13 +158,12 @@ def stepwise_escalation(case: Case) -> Report | None:
         or (capped and not asked_for)
     ):
         return None
-    counts = [result for token in ("anc", "platelets") if (result := case.count(token)) is not None]
     since = on(case.course.level_since, case.today)
     return Report(
         Indicator.INFO,
         f"May be increased one level, to {step.in_words}",
         f"At this level since {since}; counts are adequate, with or without G-CSF.",
-        tuple(of_result(result) for result in counts),
+        tuple(of_result(result) for result in case.latest_counts),
         found_before=asked_for,
     )
 
@@ -185,7 +172,7 @@ def stepwise_escalation(case: Case) -> Report | None:
     "dosing.re-escalation",
     "No source gives a rule for increasing again after a reduction for toxicity in maintenance.",
     sources=("F 2.1 Table 2", "S4 Table 2"),
-    applies=lambda protocol: protocol.dosing.escalation.value != _STEPWISE,
+    applies=lambda protocol: protocol.dosing.escalation.value != STEPWISE,
 )
 def re_escalation(case: Case) -> Report | None:
     """Going back up after a toxicity reduction."""
@@ -217,18 +204,23 @@ def duration_stop(case: Case) -> Report | None:
     ends: list[tuple[date, str]] = []
     if dosing.duration_on_maintenance is not None and course.maintenance_start is not None:
         years = int(dosing.duration_on_maintenance.value)
-        ends.append((years_after(course.maintenance_start, years), f"{years} years of maintenance"))
+        ends.append(
+            (years_after(course.maintenance_start, years), f"{dosing.duration_on_maintenance.amount} of maintenance")
+        )
     if (
         dosing.duration_after_transplant is not None
         and course.transplant is not None
         and course.transplant.day is not None
     ):
         years = int(dosing.duration_after_transplant.value)
-        ends.append((years_after(course.transplant.day, years), f"{years} year after transplant"))
+        ends.append(
+            (years_after(course.transplant.day, years), f"{dosing.duration_after_transplant.amount} after transplant")
+        )
     response = _stringent_since(case)
     if dosing.duration_stringent_response is not None and response is not None:
         months = int(dosing.duration_stringent_response.value)
-        ends.append((months_after(response, months), f"stringent complete response for {months} months"))
+        span = dosing.duration_stringent_response.amount
+        ends.append((months_after(response, months), f"stringent complete response for {span}"))
     reached = [(day, why) for day, why in ends if course.draft_start >= day]
     if reached:
         day, why = min(reached)
@@ -308,7 +300,7 @@ def _lowest_level_stops(case: Case, reaction: Reaction) -> bool:
 
 def _after_resolution(case: Case) -> Report | None:
     """Resume one level below the level at onset, unless a later order already did."""
-    pending, draft = reaction_to_answer(case), None if case.regimen is None else case.regimen.level
+    pending, draft = reaction_to_answer(case), case.draft_level
     if pending is None or draft is None:
         return None
     reaction, onset = pending

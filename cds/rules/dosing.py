@@ -6,8 +6,7 @@ import re
 
 from cds.case import Case
 from cds.findings import Action, Correction, Evidence, Indicator
-from cds.kidney import cap_of
-from cds.level import Level, Schedule, next_lower, plain
+from cds.level import Schedule, next_lower, plain
 from cds.recommend import corrected_level, exceeds, target_level
 from cds.regimen import Regimen
 from cds.rules.rule import Report, rule
@@ -25,10 +24,6 @@ def _drafted(case: Case) -> tuple[Evidence, ...]:
     return tuple(of_order(order) for order in _regimen(case).orders)
 
 
-def _to(level: Level | None) -> str:
-    return "" if level is None else f" to {level.in_words}"
-
-
 @rule(
     "dosing.level-unknown",
     "Drug, dose and schedule of the draft and of the latest order must be known (gap not {dosing.gap_unknown}).",
@@ -41,7 +36,11 @@ def level_unknown(case: Case) -> Report | None:
         problem for problem in regimen.problems if not (regimen.daily_mg and problem in _schedule_problems(regimen))
     ]
     smallest = min(case.protocol.dosing.daily_doses.value)
-    if regimen.daily_mg is not None and regimen.daily_mg < smallest and not regimen.every_other_day:
+    if (
+        regimen.daily_mg is not None
+        and regimen.daily_mg < smallest
+        and regimen.schedule is not Schedule.EVERY_OTHER_DAY
+    ):
         of_draft.append(f"{plain(regimen.daily_mg)} mg a day is less than the smallest capsule")
     problems = [*of_draft, *case.course.level_problems]
     pending = case.course.pending_reduction or case.course.open_episode
@@ -90,17 +89,17 @@ def induction_schedule(case: Case) -> Report | None:
         return None
     return Report(
         Indicator.CRITICAL,
-        f"{plain(daily)} mg is a combination-regimen dose{_change(case)}",
+        f"{plain(daily)} mg is a combination-regimen dose{_corrected(case, '; maintenance: ')}",
         "25 mg on days 1–21 is the induction or relapse regimen. Is this really maintenance?",
         _drafted(case),
         Action.MODIFY,
     )
 
 
-def _change(case: Case) -> str:
-    """``; maintenance: 10 mg once daily, days 1–28``."""
+def _corrected(case: Case, lead: str) -> str:
+    """The corrected level behind the words that lead to it; nothing where there is none."""
     level = corrected_level(case)
-    return "" if level is None else f"; maintenance: {level.in_words}"
+    return "" if level is None else f"{lead}{level.in_words}"
 
 
 @rule(
@@ -119,7 +118,7 @@ def max_dose(case: Case) -> Report | None:
     limit = dosing.ceiling if beyond_all else dosing.maximum_daily_dose
     return Report(
         Indicator.CRITICAL if beyond_all else Indicator.WARNING,
-        f"Reduce{_to(corrected_level(case))}: {plain(daily)} mg/day is above the maximum of {limit.amount}",
+        f"Reduce{_corrected(case, ' to ')}: {plain(daily)} mg/day is above the maximum of {limit.amount}",
         "Larger doses belong to combination therapy.",
         _drafted(case),
         Action.MODIFY,
@@ -139,7 +138,9 @@ def start_dose(case: Case) -> Report | None:
         return None
     draft = regimen.level
     too_much = exceeds(draft, start) if draft is not None else regimen.daily_mg > start.dose_mg
-    if not too_much or _renal_cap_fires(case):
+    above_renal_dose = case.renal_cap is not None and draft is not None and exceeds(draft, case.renal_cap)
+    # The renal rule speaks of the start dose then.
+    if not too_much or above_renal_dose:
         return None
     larger = case.protocol.dosing.ceiling.holds(regimen.daily_mg)
     drafted = draft.in_words if draft is not None else f"{plain(regimen.daily_mg)} mg/day"
@@ -150,11 +151,6 @@ def start_dose(case: Case) -> Report | None:
         _drafted(case),
         Action.MODIFY,
     )
-
-
-def _renal_cap_fires(case: Case) -> bool:
-    cap, draft = cap_of(case.protocol, case.kidney), _regimen(case).level
-    return cap is not None and draft is not None and exceeds(draft, cap)
 
 
 @rule(
@@ -208,7 +204,7 @@ def frequency(case: Case) -> Report | None:
     what = "every other day" if _regimen(case).per_day == 1 else f"{_regimen(case).per_day} times a day"
     return Report(
         Indicator.WARNING,
-        f"Give once daily, not {what}{_change(case).replace('; maintenance', '')}",
+        f"Give once daily, not {what}{_corrected(case, ': ')}",
         "The same daily total once daily, up to the target level.",
         _drafted(case),
         Action.MODIFY,
@@ -260,10 +256,9 @@ def treatment_gap(case: Case) -> Report | None:
         gap is None
         or latest_order is None
         or case.course.restart
+        or latest_order.interrupted
         or not case.protocol.dosing.gap_unexplained.holds(gap)
     ):
-        return None
-    if any(order.status in {"stopped", "on-hold"} for order in latest_order.orders):
         return None
     return Report(
         Indicator.INFO,

@@ -85,7 +85,6 @@ def transplant(case: Case) -> Report | None:
         return None
     done = {procedure.token: procedure for procedure in case.course.transplants}
     autologous, allogeneic = done.get("autologous-hsct"), done.get("allogeneic-sct")
-    grave = Indicator.WARNING if case.is_start else Indicator.INFO
     if wanted == "autologous" and allogeneic is not None:
         return Report(
             Indicator.WARNING,
@@ -107,6 +106,7 @@ def transplant(case: Case) -> Report | None:
             if undated
             else None
         )
+    grave = Indicator.WARNING if case.is_start else Indicator.INFO
     if done:
         return Report(grave, f"Transplant recorded without its kind: confirm that it was {wanted}", "Record the kind.")
     supply = case.snapshot.supplied("Procedure")
@@ -118,7 +118,9 @@ def transplant(case: Case) -> Report | None:
             outcome=Outcome.UNKNOWN,
         )
     return Report(
-        grave, f"No {wanted} transplant recorded", f"{case.protocol.id} is for maintenance after it; confirm."
+        Indicator.WARNING if case.is_start else Indicator.INFO,
+        f"No {wanted} transplant recorded",
+        f"{case.protocol.id} is for maintenance after it; confirm.",
     )
 
 

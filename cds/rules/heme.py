@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from cds.case import COUNTS, Case
-from cds.course import supply_days
 from cds.episodes import NEUTROPHILS, PLATELETS, Episode
 from cds.findings import Action, Correction, Evidence, Indicator, Outcome
 from cds.level import CYCLE_DAYS, Level
 from cds.parameters import Threshold
+from cds.periods import supply_days
 from cds.recommend import exceeds, gcsf_keeps_dose, is_at_floor, level_after_drop, resume_level, target_level
 from cds.rules.rule import Report, rule
 from cds.words import NAMES, of_order, of_result, on, reading
@@ -159,7 +159,7 @@ def resume_at_lower_level(case: Case) -> Report | None:
     """A restart after recovery must be one level down."""
     episode = case.course.pending_reduction
     onset = None if episode is None else case.course.onset_level(episode)
-    target, draft = target_level(case), None if case.regimen is None else case.regimen.level
+    target, draft = target_level(case), case.draft_level
     if episode is None or onset is None or draft is None or target.ladder is None or target.level is None:
         return None
     if is_at_floor(case, onset) or not exceeds(draft, target.ladder):
@@ -230,7 +230,7 @@ def _floor_action(case: Case, episode: Episode, again: Level | None) -> Action |
         return Action.HOLD
     if again is None:
         return Action.DEFER
-    draft = None if case.regimen is None else case.regimen.level
+    draft = case.draft_level
     return Action.MODIFY if draft is not None and exceeds(draft, again) else None
 
 
@@ -264,9 +264,8 @@ def lowest_dose(case: Case) -> Report | None:
     if current is None or not is_at_floor(case, current):
         return None
     for lineage in COUNTS:
-        limit, result = watches[lineage], None
-        if limit is not None:
-            result = case.count(lineage, limit)
+        limit = watches[lineage]
+        result = None if limit is None else case.count(lineage, limit)
         if limit is not None and result is not None and limit.holds_for(result.measurement) is True:
             return Report(
                 Indicator.WARNING,
@@ -375,8 +374,7 @@ def _story(case: Case, episode: Episode, onset: Level) -> str:
 
 
 def _evidence(case: Case, episode: Episode) -> tuple[Evidence, ...]:
-    latest = [result for token in COUNTS if (result := case.count(token)) is not None]
-    return tuple(of_result(result) for result in (*episode.nadirs.values(), *latest))
+    return tuple(of_result(result) for result in (*episode.nadirs.values(), *case.latest_counts))
 
 
 RULES = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cds.case import COUNTS, Case
-from cds.episodes import PLATELETS
+from cds.episodes import NEUTROPHILS, PLATELETS
 from cds.findings import Action, Indicator
 from cds.level import plain
 from cds.parameters import Threshold
@@ -18,9 +18,9 @@ _WITH_UNITS = (*COUNTS, "creatinine", "body-weight", "body-weight-stated", "hcg"
 def _limit(case: Case, token: str) -> Threshold:
     """The limit that a count must be able to decide now."""
     heme = case.protocol.heme
-    limits = (heme.start_anc, heme.anc_interrupt), (heme.start_platelets, heme.platelets_interrupt)
-    at_start, on_treatment = limits[COUNTS.index(token)]
-    return at_start if case.course.new_start else on_treatment
+    if case.course.new_start:
+        return heme.start_anc if token == NEUTROPHILS else heme.start_platelets
+    return heme.anc_interrupt if token == NEUTROPHILS else heme.platelets_interrupt
 
 
 @rule(
@@ -36,12 +36,11 @@ def cbc_due(case: Case) -> Report | None:
     finished = case.regimen is None and case.course.restart
     if not problems or finished:
         return None
-    counts = [result for token in COUNTS if (result := case.count(token)) is not None]
     return Report(
         Indicator.WARNING,
         f"Blood count needed before lenalidomide: {listed(problems)}",
         f"Order a blood count with differential; it may be at most {plain(case.cbc_window)} days old now.",
-        tuple(of_result(result) for result in counts),
+        tuple(of_result(result) for result in case.latest_counts),
         None if case.regimen is None else Action.DEFER,
         ("cbc",),
     )
@@ -65,11 +64,11 @@ def _problem(case: Case, token: str) -> str:
 
 def _escalation_hangs_on(case: Case, token: str) -> bool:
     """Whether the draft asks for the next step and this count cannot tell whether it is tolerated."""
-    draft = None if case.regimen is None else case.regimen.level
+    draft = case.draft_level
     if draft is None or draft != next_step(case) or step_is_earned(case) is not None:
         return False
     dosing = case.protocol.dosing
-    limit = dosing.escalation_anc if token == COUNTS[0] else dosing.escalation_platelets
+    limit = dosing.escalation_anc if token == NEUTROPHILS else dosing.escalation_platelets
     return case.meets(token, limit) is None
 
 
@@ -81,7 +80,7 @@ def _escalation_hangs_on(case: Case, token: str) -> bool:
 )
 def unit_unknown(case: Case) -> Report | None:
     """Values that could not be read for their unit."""
-    found = [unread for token in _WITH_UNITS for unread in case.newer_unread(token, Fault.UNIT, Fault.CODE)]
+    found = [unread for token in _WITH_UNITS for unread in case.newer_unread((token,), Fault.UNIT, Fault.CODE)]
     if not found:
         return None
     return Report(

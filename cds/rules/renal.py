@@ -6,10 +6,11 @@ import re
 
 from cds.case import Case
 from cds.findings import Action, Correction, Evidence, Indicator
-from cds.kidney import Kidney, cap_for, implausible_inputs
+from cds.kidney import WEIGHTS, Kidney, cap_for
 from cds.level import Level, plain
 from cds.recommend import exceeds, renal_dose_is_tolerated, target_level
 from cds.rules.rule import Report, rule
+from cds.snapshot import Fault
 from cds.words import listed, of_record, of_result, on, reading
 
 AFTER_DIALYSIS = "On dialysis days take the dose after dialysis."
@@ -43,7 +44,7 @@ def _basis(case: Case) -> str:
 
 
 def _over_cap(case: Case) -> Level | None:
-    cap, draft = case.renal_cap, None if case.regimen is None else case.regimen.level
+    cap, draft = case.renal_cap, case.draft_level
     if cap is None or draft is None or case.combination or not exceeds(draft, cap):
         return None
     return cap
@@ -168,13 +169,13 @@ def _lacks(kidney: Kidney, token: str) -> bool:
 )
 def implausible(case: Case) -> Report | None:
     """Creatinine or weight outside the limits."""
-    reasons = implausible_inputs(case.snapshot)
-    if not reasons:
+    found = [unread for tokens in (("creatinine",), WEIGHTS) for unread in case.newer_unread(tokens, Fault.IMPLAUSIBLE)]
+    if not found:
         return None
     return Report(
         Indicator.WARNING,
         "Implausible creatinine or weight was not used",
-        f"{'; '.join(reasons)}. Check value and unit.",
+        f"{'; '.join(f'{unread.reference}: {unread.why}' for unread in found)}. Check value and unit.",
     )
 
 
@@ -215,7 +216,7 @@ def conflict(case: Case) -> Report | None:
         return None
     if cap.cycle_mg == target.ladder.cycle_mg:
         return None
-    draft = None if case.regimen is None else case.regimen.level
+    draft = case.draft_level
     if draft is None or renal_dose_is_tolerated(case):
         return None
     wins = min(cap, target.ladder, key=lambda level: level.cycle_mg)

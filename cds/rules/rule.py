@@ -67,22 +67,22 @@ class Rule:
 
     def _finding(self, report: Report, protocol: Protocol) -> Finding:
         return Finding(
-            self.id,
-            report.indicator,
-            report.summary,
-            report.advice,
-            protocol.fill(self.statement),
-            report.evidence,
-            self.citations(protocol),
-            self._inherited_from(protocol),
-            report.outcome,
-            report.action,
-            report.order_tests,
-            report.order_drugs,
-            report.corrections,
-            report.found_before,
-            report.waits_for_dose,
-            report.alone,
+            id=self.id,
+            indicator=report.indicator,
+            summary=report.summary,
+            advice=report.advice,
+            rule=protocol.fill(self.statement),
+            evidence=report.evidence,
+            sources=self.citations(protocol),
+            inherited_from=self._inherited_from(protocol),
+            outcome=report.outcome,
+            action=report.action,
+            order_tests=report.order_tests,
+            order_drugs=report.order_drugs,
+            corrections=report.corrections,
+            found_before=report.found_before,
+            waits_for_dose=report.waits_for_dose,
+            alone=report.alone,
         )
 
     def citations(self, protocol: Protocol) -> tuple[str, ...]:

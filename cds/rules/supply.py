@@ -6,9 +6,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 from cds.case import Case
-from cds.course import supply_days
 from cds.findings import Correction, Indicator
 from cds.level import CYCLE_DAYS, Schedule, plain
+from cds.periods import supply_days
 from cds.rules.rule import Report, rule
 from cds.snapshot import MedicationOrder
 from cds.words import of_order, on
@@ -88,11 +88,9 @@ def validity(case: Case) -> Report | None:
     limit = limits.validity_able_to_conceive if able else limits.validity_other
     if limit is None:
         return None
+    tests = case.snapshot.of("hcg") if able else ()
     for order in _orders(case):
-        written = order.authored or case.today
-        starts = [written]
-        if able:
-            starts += [max(result.day for result in tests) for tests in (case.snapshot.of("hcg"),) if tests]
+        starts = [order.authored or case.today, *(result.day for result in tests[-1:])]
         last_day = min(starts) + timedelta(days=int(limit.value))
         if order.validity_end is not None and last_day < case.today:
             return Report(

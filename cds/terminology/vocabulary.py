@@ -86,7 +86,6 @@ class Terminology:
         self._answer_strings = {
             text.casefold(): token for token, entry in answers.items() for text in entry.get("strings", [])
         }
-        self.response_tokens = frozenset(raw["responses"])
         self.grades = _index(raw["grades"])
         self.timing_codes = dict(raw["timing"])
         self._drug_index, self._strengths = _drugs(raw["drugs"])
