@@ -38,15 +38,16 @@ class Period:
 
 def periods_of(orders: list[MedicationOrder], protocol: Protocol, today: date) -> list[Period]:
     """Orders as intervals; different strengths ordered together on one day for the same days are one order."""
-    groups: list[list[MedicationOrder]] = []
+    groups: dict[tuple[date | None, int | None], list[list[MedicationOrder]]] = {}
     for order in orders:
-        fitting = [group for group in groups if _complements(order, group)]
-        if fitting:
-            fitting[0].append(order)
+        same_days = groups.setdefault((order.start, supply_days(order)), [])
+        fitting = next((group for group in same_days if _complements(order, group)), None)
+        if fitting is None:
+            same_days.append([order])
         else:
-            groups.append([order])
+            fitting.append(order)
     return sorted(
-        (_period(group, protocol, today) for group in groups),
+        (_period(group, protocol, today) for same_days in groups.values() for group in same_days),
         key=lambda period: (period.start, period.end or date.max, str(period.level)),
     )
 
@@ -66,16 +67,11 @@ def supply_days(order: MedicationOrder) -> int | None:
 
 
 def _complements(order: MedicationOrder, group: list[MedicationOrder]) -> bool:
+    """Whether an order is another strength of the same regimen, not its replacement."""
     strengths = {other.drug.strength_mg or other.dosing.daily_mg for other in group}
-    same_days = (order.start, supply_days(order)) == (group[0].start, supply_days(group[0]))
     replaced = any(order.prior == other.reference or other.prior == order.reference for other in group)
     stopped = any(other.is_interrupted for other in group) != order.is_interrupted
-    return (
-        same_days
-        and not replaced
-        and not stopped
-        and (order.drug.strength_mg or order.dosing.daily_mg) not in strengths
-    )
+    return not replaced and not stopped and (order.drug.strength_mg or order.dosing.daily_mg) not in strengths
 
 
 def _period(orders: list[MedicationOrder], protocol: Protocol, today: date) -> Period:

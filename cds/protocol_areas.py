@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import AfterValidator
+
 from cds.parameters import Choice, CycleWindows, DoseLevel, Doses, Flag, Ladder, RenalBands, Strict, Threshold
 
 SINGLE_STEP, STEPWISE = "single step", "step by step"
 """The two kinds of ``dosing.escalation``; the third word is ``none``."""
+
+
+def _in_unit(unit: str) -> AfterValidator:
+    """The rules compare with this unit, so a file that gives another one is refused, not converted."""
+
+    def check(limit: Threshold) -> Threshold:
+        if limit.unit != unit:
+            msg = f"unit is '{limit.unit}', expected '{unit}'"
+            raise ValueError(msg)
+        return limit
+
+    return AfterValidator(check)
+
+
+Count = Annotated[Threshold, _in_unit("10*9/L")]
+Days = Annotated[Threshold, _in_unit("days")]
+Months = Annotated[Threshold, _in_unit("months")]
+Years = Annotated[Threshold, _in_unit("years")]
+DailyDose = Annotated[Threshold, _in_unit("mg/day")]
+Clearance = Annotated[Threshold, _in_unit("mL/min")]
+BodyMassIndex = Annotated[Threshold, _in_unit("kg/m2")]
+Cycles = Annotated[Threshold, _in_unit("completed cycles")]
+Drops = Annotated[Threshold, _in_unit("drops")]
+Refills = Annotated[Threshold, _in_unit("refills")]
+Grade = Annotated[Threshold, _in_unit("(CTCAE grade)")]
+TimesUpperLimit = Annotated[Threshold, _in_unit("times the upper limit of normal")]
 
 
 class Dosing(Strict):
@@ -13,26 +43,26 @@ class Dosing(Strict):
 
     start_level: DoseLevel
     ladder: Ladder
-    ceiling: Threshold
-    maximum_daily_dose: Threshold
-    maintenance_order: Threshold
-    induction_daily_dose: Threshold
-    induction_any_schedule: Threshold
+    ceiling: DailyDose
+    maximum_daily_dose: DailyDose
+    maintenance_order: DailyDose
+    induction_daily_dose: DailyDose
+    induction_any_schedule: DailyDose
     daily_doses: Doses
     combination_doses: Doses
-    steroid_prednisone: Threshold
+    steroid_prednisone: DailyDose
     escalation: Choice
     escalation_from: DoseLevel | None = None
     escalation_to: DoseLevel | None = None
-    escalation_cycles: Threshold | None = None
-    escalation_months: Threshold | None = None
-    escalation_anc: Threshold
-    escalation_platelets: Threshold
-    duration_on_maintenance: Threshold | None = None
-    duration_after_transplant: Threshold | None = None
-    duration_stringent_response: Threshold | None = None
-    gap_unexplained: Threshold
-    gap_unknown: Threshold
+    escalation_cycles: Cycles | None = None
+    escalation_months: Months | None = None
+    escalation_anc: Count
+    escalation_platelets: Count
+    duration_on_maintenance: Years | None = None
+    duration_after_transplant: Years | None = None
+    duration_stringent_response: Months | None = None
+    gap_unexplained: Days
+    gap_unknown: Days
 
 
 class Renal(Strict):
@@ -43,88 +73,88 @@ class Renal(Strict):
     cap_schedule: Choice | None = None
     every_other_day_dose: DoseLevel | None = None
     unstocked_alternative: DoseLevel | None = None
-    severe: Threshold
-    exclusion: Threshold | None = None
-    dialysis_recent: Threshold
-    obesity: Threshold
+    severe: Clearance
+    exclusion: Clearance | None = None
+    dialysis_recent: Days
+    obesity: BodyMassIndex
 
 
 class Heme(Strict):
     """Area heme: start counts, interruption, resumption."""
 
-    start_anc: Threshold
-    start_platelets: Threshold
+    start_anc: Count
+    start_platelets: Count
     start_one_low: Choice
     start_both_low: Choice
-    anc_interrupt: Threshold
-    platelets_interrupt: Threshold
-    anc_resume: Threshold
-    platelets_resume: Threshold
-    anc_watch: Threshold
-    platelets_watch: Threshold
+    anc_interrupt: Count
+    platelets_interrupt: Count
+    anc_resume: Count
+    platelets_resume: Count
+    anc_watch: Count
+    platelets_watch: Count
     gcsf_keeps_dose: Flag
-    gcsf_other_cytopenia: Threshold
-    day1_delay: Threshold | None = None
+    gcsf_other_cytopenia: Count
+    day1_delay: Days | None = None
     wait_next_cycle_platelets: Flag | None = None
-    wait_next_cycle_neutrophils: Threshold | None = None
-    lowest_level_stop_anc: Threshold | None = None
-    lowest_level_stop_platelets: Threshold | None = None
-    lowest_level_watch_anc: Threshold | None = None
-    lowest_level_watch_platelets: Threshold | None = None
+    wait_next_cycle_neutrophils: Drops | None = None
+    lowest_level_stop_anc: Count | None = None
+    lowest_level_stop_platelets: Count | None = None
+    lowest_level_watch_anc: Count | None = None
+    lowest_level_watch_platelets: Count | None = None
 
 
 class Freshness(Strict):
     """How old a result may be."""
 
-    cbc_new_start: Threshold
+    cbc_new_start: Days
     cbc_by_cycle: CycleWindows
-    cbc_after_interruption: Threshold
-    creatinine_close: Threshold
-    creatinine_continuing: Threshold
-    creatinine_close_clearance: Threshold
-    weight: Threshold
+    cbc_after_interruption: Days
+    creatinine_close: Days
+    creatinine_continuing: Days
+    creatinine_close_clearance: Clearance
+    weight: Days
 
 
 class Liver(Strict):
     """When liver tests hold treatment."""
 
-    transaminases_hold: Threshold
-    bilirubin_hold: Threshold
+    transaminases_hold: TimesUpperLimit
+    bilirubin_hold: TimesUpperLimit
 
 
 class Reactions(Strict):
     """Non-haematological reactions by CTCAE grade."""
 
-    hold_grade: Threshold
-    consider_grade: Threshold
-    permanent_stop_rash_grade: Threshold
-    open_critical_grade: Threshold
+    hold_grade: Grade
+    consider_grade: Grade
+    permanent_stop_rash_grade: Grade
+    open_critical_grade: Grade
 
 
 class Supply(Strict):
     """Area supply: days, refills, validity, early fill."""
 
-    days_able_to_conceive: Threshold
-    days_other: Threshold
-    refills: Threshold | None = None
-    validity_able_to_conceive: Threshold | None = None
-    validity_other: Threshold | None = None
-    days_left_at_fill: Threshold | None = None
+    days_able_to_conceive: Days
+    days_other: Days
+    refills: Refills | None = None
+    validity_able_to_conceive: Days | None = None
+    validity_other: Days | None = None
+    days_left_at_fill: Days | None = None
 
 
 class Reproduction(Strict):
     """Who can become pregnant."""
 
     family: Choice
-    menopause_months: Threshold
-    menopause_age: Threshold
-    presumed_age: Threshold
+    menopause_months: Months
+    menopause_age: Years
+    presumed_age: Years
 
 
 class Eligibility(Strict):
     """Area eligibility, as far as it is built."""
 
     transplant: Choice
-    child: Threshold
-    older_than_trial: Threshold | None = None
-    not_represented: Threshold
+    child: Years
+    older_than_trial: Years | None = None
+    not_represented: Years

@@ -128,23 +128,26 @@ def _of_nobody(order: MedicationOrder, why: str) -> MedicationOrder:
 
 def _by_type(found: Iterable[Found]) -> dict[str, list[Json]]:
     """Resources by type, each once: the same id again with the same content, or in an older version, is dropped."""
-    latest: dict[tuple[str, str], Json] = {}
     kept: dict[str, list[Json]] = {}
+    places: dict[tuple[str, str], int] = {}
     for item in found:
         kind, identifier = text(item.resource.get("resourceType")), text(item.resource.get("id"))
-        earlier = latest.get((kind, identifier)) if identifier else None
-        if earlier is not None:
-            if item.resource == earlier:
-                continue
-            if _version(item.resource) != _version(earlier):
-                newer = item.resource if _version(item.resource) > _version(earlier) else earlier
-                kept[kind][kept[kind].index(earlier)] = newer
-                latest[kind, identifier] = newer
-                continue
+        resources = kept.setdefault(kind, [])
+        place = places.get((kind, identifier)) if identifier else None
+        earlier = None if place is None else resources[place]
+        if place is not None and earlier is not None and _says_nothing_new(item.resource, earlier):
+            if _version(item.resource) > _version(earlier):
+                resources[place] = item.resource
+            continue
         if identifier:
-            latest[kind, identifier] = item.resource
-        kept.setdefault(kind, []).append(item.resource)
+            places[kind, identifier] = len(resources)
+        resources.append(item.resource)
     return kept
+
+
+def _says_nothing_new(resource: Json, earlier: Json) -> bool:
+    """The same again, or another version of the same; two contents of one version are both kept."""
+    return resource == earlier or _version(resource) != _version(earlier)
 
 
 def _version(resource: Json) -> tuple[datetime, int]:

@@ -26,6 +26,7 @@ from cds.fhir.primitives import (
 )
 from cds.snapshot import LENALIDOMIDE, AllergyFact, ConditionFact, Patient, ProcedureFact, Reaction
 from cds.terminology import Terminology
+from cds.toxicity import PERMANENT_STOP
 
 _DIALYSIS = "dialysis"
 _HL7 = "http://hl7.org/fhir"
@@ -45,7 +46,6 @@ _CLINICAL_SEX = {"male-typical": "male", "female-typical": "female"}
 _SEX_NOT_STATED = {"", "unknown"}
 _DATES = ("performedDateTime", "occurrenceDateTime", "onsetDateTime", "date")
 _LONGEST_LIFE = 130
-_SEVERE_REACTIONS = {"angioedema", "anaphylaxis", "stevens-johnson-syndrome", "toxic-epidermal-necrolysis", "dress"}
 _NOT_RESOLVED = {"ongoing", "not-resolved", "notrecovered", "fatal"}
 
 
@@ -169,7 +169,11 @@ def read_allergy(resource: Json, terminology: Terminology) -> AllergyFact | None
     ]
     severities = {text(reaction.get("severity")) for reaction in reactions} - {""}
     severe: bool | None = None
-    if text(resource.get("criticality")) == "high" or "severe" in severities or _SEVERE_REACTIONS & set(manifestations):
+    if (
+        text(resource.get("criticality")) == "high"
+        or "severe" in severities
+        or set(PERMANENT_STOP) & set(manifestations)
+    ):
         severe = True
     elif severities:
         severe = False
@@ -202,8 +206,8 @@ def read_adverse_event(
 
 def reaction_of(condition: ConditionFact, tokens: Iterable[str]) -> Reaction | None:
     """A condition that is a graded reaction, or one that is severe by its name."""
-    if condition.token not in set(tokens) | _SEVERE_REACTIONS or (
-        condition.grade is None and condition.token not in _SEVERE_REACTIONS
+    if condition.token not in set(tokens) | set(PERMANENT_STOP) or (
+        condition.grade is None and condition.token not in PERMANENT_STOP
     ):
         return None
     return Reaction(
