@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from cds.parameters import Parameter
 from cds.protocol import Protocol, load_protocols
 from cds.rules import RULES
+from cds.strict_yaml import KnowledgeError
+
+_SIGNED = re.compile(r"version (\S+), digest of its numbers (\w+)")
 
 
 def write_catalogue(folder: Path) -> None:
-    """Write all pages; pages of protocols that no longer exist are removed."""
+    """Write all pages; pages of protocols that no longer exist are removed.
+
+    Raises KnowledgeError when numbers changed under a version that was written before: a signature must keep its meaning.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    changed = [protocol for protocol in load_protocols().values() if _was_written_otherwise(folder, protocol)]
+    if changed:
+        raise KnowledgeError(
+            [
+                f"protocols/{protocol.id}: numbers changed but the version is still {protocol.full_version}: "
+                "add 1 to its revision"
+                for protocol in changed
+            ]
+        )
     pages = catalogue_pages()
     for stale in set(folder.glob("*.md")) - {folder / name for name in pages}:
         stale.unlink()
@@ -53,10 +69,16 @@ def _page(protocol: Protocol) -> str:
     )
 
 
+def _was_written_otherwise(folder: Path, protocol: Protocol) -> bool:
+    page = folder / f"{protocol.id}.md"
+    written = _SIGNED.search(page.read_text(encoding="utf-8")) if page.exists() else None
+    return written is not None and written[1] == protocol.full_version and written[2] != protocol.digest
+
+
 def _identity(protocol: Protocol) -> str:
     review = protocol.review
     rows = [
-        f"- Protocol `{protocol.id}`, version {protocol.full_version}",
+        f"- Protocol `{protocol.id}`, version {protocol.full_version}, digest of its numbers {protocol.digest}",
         f"- Setting: {protocol.setting}",
         f"- Where silent, inherits from: {protocol.fallback or 'nothing'}",
         f"- Written by {review.author}; checked by {review.checked_by}; {review.date}; next review {review.next_review}",

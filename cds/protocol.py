@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_PROTOCOL = "fda-label"
 PROTOCOL_IDS = ("fda-label", "ema-smpc", "review-2020", "mskcc", "revallo", "weill-cornell")
 _COMMON = "common"
+_DIGEST_LENGTH = 12
 _AREAS = (
     "dosing",
     "renal",
@@ -89,6 +91,15 @@ class Protocol(Strict):
     def full_version(self) -> str:
         """The source's version and our revision: ``2023-03-24+1``."""
         return f"{self.version}+{self.revision}"
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of all resolved numbers with their units and citations: what a signature under this version covers."""
+        signed = [
+            (path, parameter.in_words, parameter.citations, getattr(parameter, "unit", ""))
+            for path, parameter in self.parameters()
+        ]
+        return hashlib.sha256(repr(signed).encode()).hexdigest()[:_DIGEST_LENGTH]
 
     @property
     def document(self) -> Source:
@@ -202,7 +213,9 @@ def _entry_problems(area: str, parameter: str, entry: object, listed: Mapping[st
     if not isinstance(entry, dict):
         return [": expected a mapping with the value, its unit and its source"]
     try:
-        TypeAdapter(kind.annotation).validate_python(entry)
+        # The field itself carries what its type does not: the unit it must have.
+        with_its_unit: Any = Annotated[kind.annotation, kind]
+        TypeAdapter(with_its_unit).validate_python(entry)
     except ValidationError as error:
         return ["".join(f".{step}" for step in item["loc"]) + f": {item['msg']}" for item in error.errors()]
     set_by_loader = {"origin", "inherited_from"} & set(entry)

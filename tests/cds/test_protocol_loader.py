@@ -129,6 +129,18 @@ _MISTAKES = {
     ),
     "mistake in the common file": ("common", "heme.anc_interrupt.unit", _DELETE, ("heme.anc_interrupt", "unit")),
     "unknown parameter in the common file": ("common", "heme.anc", {"below": "1", **_POLICY}, ("heme", "anc")),
+    "unit the rules do not compare with": (
+        "common",
+        "heme.anc_interrupt.unit",
+        "10*6/L",
+        ("heme.anc_interrupt", "10*6/L"),
+    ),
+    "cycles given as years": (
+        "fda-label",
+        "dosing.escalation_cycles.unit",
+        "years",
+        ("dosing.escalation_cycles", "years"),
+    ),
     "missing parameter": ("common", "heme.anc_interrupt", _DELETE, ("heme.anc_interrupt",)),
 }
 
