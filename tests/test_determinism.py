@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -77,7 +78,7 @@ def _change(container: Any, chance: random.Random) -> None:
     elif isinstance(old, int | float) and not isinstance(old, bool):
         container[key] = old * chance.choice((-1, 0, 0.1, 0.5, 2, 10))
     else:
-        container[key] = chance.choice(_WRONG)
+        container[key] = deepcopy(chance.choice(_WRONG))
 
 
 def _evaluate(lines: tuple[str, ...], surroundings: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
