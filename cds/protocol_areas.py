@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
@@ -12,14 +12,17 @@ SINGLE_STEP, STEPWISE = "single step", "step by step"
 """The two kinds of ``dosing.escalation``; the third word is ``none``."""
 
 
+_WithUnit = TypeVar("_WithUnit", Threshold, Doses, RenalBands, CycleWindows)
+
+
 def _in_unit(unit: str) -> AfterValidator:
     """The rules compare with this unit, so a file that gives another one is refused, not converted."""
 
-    def check(limit: Threshold) -> Threshold:
-        if limit.unit != unit:
-            msg = f"unit is '{limit.unit}', expected '{unit}'"
+    def check(parameter: _WithUnit) -> _WithUnit:
+        if parameter.unit != unit:
+            msg = f"unit is '{parameter.unit}', expected '{unit}'"
             raise ValueError(msg)
-        return limit
+        return parameter
 
     return AfterValidator(check)
 
@@ -48,8 +51,8 @@ class Dosing(Strict):
     maintenance_order: DailyDose
     induction_daily_dose: DailyDose
     induction_any_schedule: DailyDose
-    daily_doses: Doses
-    combination_doses: Doses
+    daily_doses: Annotated[Doses, _in_unit("mg")]
+    combination_doses: Annotated[Doses, _in_unit("mg")]
     steroid_prednisone: DailyDose
     escalation: Choice
     escalation_from: DoseLevel | None = None
@@ -68,7 +71,7 @@ class Dosing(Strict):
 class Renal(Strict):
     """Area renal: caps by creatinine clearance and in dialysis."""
 
-    bands: RenalBands
+    bands: Annotated[RenalBands, _in_unit("mL/min")]
     dialysis_cap: DoseLevel
     cap_schedule: Choice | None = None
     every_other_day_dose: DoseLevel | None = None
@@ -107,7 +110,7 @@ class Freshness(Strict):
     """How old a result may be."""
 
     cbc_new_start: Days
-    cbc_by_cycle: CycleWindows
+    cbc_by_cycle: Annotated[CycleWindows, _in_unit("days")]
     cbc_after_interruption: Days
     creatinine_close: Days
     creatinine_continuing: Days

@@ -11,6 +11,7 @@ import pytest
 
 from cds import PROTOCOL_IDS
 from cds.rules import RULES
+from cds.snapshot import Supply
 from hooks import problems, settings
 from hooks.cli import main
 from hooks.discovery import discovery
@@ -116,6 +117,11 @@ def test_every_prefetch_key_has_a_row_for_integrators() -> None:
 
     assert keys
     assert [key for key in sorted(keys) if f"| `{key}` |" not in INTEGRATOR] == []
+
+
+@pytest.mark.parametrize("supply", [supply for supply in Supply if not supply.proves_absence])
+def test_every_phrase_for_missing_data_has_a_row_for_integrators(supply: Supply) -> None:
+    assert re.search(rf'^\|.*\| "{supply.value}" \|$', INTEGRATOR, re.MULTILINE)
 
 
 def test_every_service_is_documented_with_its_hook() -> None:

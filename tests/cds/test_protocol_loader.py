@@ -135,6 +135,7 @@ _MISTAKES = {
         "10*6/L",
         ("heme.anc_interrupt", "10*6/L"),
     ),
+    "bands in another unit": ("fda-label", "renal.bands.unit", "mL/min/1.73 m2", ("renal.bands", "1.73")),
     "cycles given as years": (
         "fda-label",
         "dosing.escalation_cycles.unit",
