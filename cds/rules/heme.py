@@ -81,11 +81,9 @@ def _verb(lineage: str) -> str:
 
 
 def _how_to_resume(case: Case, episode: Episode | None, lineage: str, resume: Threshold) -> str:
-    level = resume_level(case)
-    at = f" at {level.in_words}" if level is not None else ""
     waits = episode is not None and _waits_for_next_cycle(case, episode) and not _is_day_one(case)
     when = ", not before the next cycle," if waits else ""
-    text = f"Interrupt; blood count weekly. Resume{when}{at} when {NAMES[lineage]} {_verb(lineage)} {resume.in_words}."
+    text = f"Interrupt; blood count weekly. Resume{when} when {NAMES[lineage]} {_verb(lineage)} {resume.in_words}."
     if episode is not None and gcsf_keeps_dose(case, episode):
         text += " This protocol also allows G-CSF at the same dose when neutropenia is the only toxicity."
     return text
@@ -164,12 +162,13 @@ def resume_at_lower_level(case: Case) -> Report | None:
         return None
     if is_at_floor(case, onset) or not exceeds(draft, target.ladder):
         return None
+    rung = f" The next lower level is {target.ladder.brief}." if target.ladder != target.level else ""
     alternative = gcsf_keeps_dose(case, episode) and case.gcsf is None
     option = " G-CSF with the dose kept is the alternative." if alternative else ""
     return Report(
         Indicator.WARNING,
         f"Resume one level lower: {target.level.in_words} after {_drop(case, episode)}",
-        f"{_story(case, episode, onset)} The next lower level is {target.ladder.in_words}.{option}",
+        f"{_story(case, episode, onset)}{rung}{option}",
         _evidence(case, episode),
         Action.MODIFY,
         order_drugs=("filgrastim",) if alternative else (),
@@ -368,9 +367,8 @@ def _drop(case: Case, episode: Episode) -> str:
 
 def _story(case: Case, episode: Episode, onset: Level) -> str:
     nadirs = ", ".join(reading(nadir, case.today) for nadir in episode.nadirs.values())
-    closed = on(episode.closed, case.today)
-    ordinal = {1: "first", 2: "second"}.get(episode.number, f"number {episode.number}")
-    return f"Drop ({ordinal}) at {onset.in_words} from {on(episode.opened, case.today)}: {nadirs}; recovered {closed}."
+    which = {1: "First drop", 2: "Second drop"}.get(episode.number, f"Drop number {episode.number}")
+    return f"{which} at {onset.brief}: {nadirs}; recovered {on(episode.closed, case.today)}."
 
 
 def _evidence(case: Case, episode: Episode) -> tuple[Evidence, ...]:
