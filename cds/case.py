@@ -245,4 +245,6 @@ class Case:
         return next((unread for unread in newer if (unread.day or date.max) > usable), None)
 
     def _last_readable(self, tokens: Sequence[str]) -> date:
-        return max((result.day for token in tokens for result in self.snapshot.of(token)), default=date.min)
+        """The day of the latest result that may speak for the patient: a preliminary one never excuses a newer fault."""
+        results = (result for token in tokens for result in self.snapshot.of(token) if not result.only_against)
+        return max((result.day for result in results), default=date.min)

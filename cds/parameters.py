@@ -6,6 +6,7 @@ pick, no source) or unverified.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
@@ -49,9 +50,9 @@ class Parameter(Strict):
         return self.cite or (f"[{self.basis}]",)
 
     @property
+    @abstractmethod
     def in_words(self) -> str:
         """The value as a sentence takes it."""
-        raise NotImplementedError
 
 
 _COMPARATORS = {"below": "below", "at_most": "at most", "at_least": "at least", "above": "above"}

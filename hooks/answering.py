@@ -53,9 +53,10 @@ def _answer(
     chosen, note = _choose_protocol(request, protocol, default, current_trials(everything, reading.patient))
     _check_selections(request, drafts)
     orders, unresolved = read_drafts(drafts, request.selections, reading)
-    if unresolved and not any(order.drug.token == LENALIDOMIDE for order in orders.orders):
+    asked = [draft for draft in unresolved if request.selections is None or draft in request.selections]
+    if asked and not any(order.drug.token == LENALIDOMIDE for order in orders.orders):
         raise UnobtainableError(
-            "context.draftOrders", f"the Medication of {unresolved[0]} was not supplied, so its drug is not known"
+            "context.draftOrders", f"the Medication of {asked[0]} was not supplied, so its drug is not known"
         )
     history = [item for item in supplied.found if item.resource.get("resourceType") != "Medication"]
     unknown = tuple(

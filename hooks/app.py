@@ -72,13 +72,7 @@ def create_app(settings: Settings) -> Flask:
 
     @app.errorhandler(Exception)
     def refused(error: Exception) -> Response:
-        problem = _problem(error, settings)
-        if isinstance(problem, FaultError):
-            _log.error("fault in %s", request.path, exc_info=error)
-        response = _no_store(_json(encode(operation_outcome(problem)), problem.status))
-        if isinstance(error, MethodNotAllowed):
-            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
-        return response
+        return _refusal(error, settings)
 
     return app
 
@@ -88,6 +82,16 @@ def _now(document: dict[str, object], settings: Settings) -> datetime:
     if named is not None and not settings.open_mode:
         refuse_now()
     return parse_now(named, settings.time_zone) if named is not None else datetime.now(settings.time_zone)
+
+
+def _refusal(error: Exception, settings: Settings) -> Response:
+    problem = _problem(error, settings)
+    if isinstance(problem, FaultError):
+        _log.error("fault in %s", request.path, exc_info=error)
+    response = _no_store(_json(encode(operation_outcome(problem)), problem.status))
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
 
 
 def _problem(error: Exception, settings: Settings) -> Problem:

@@ -275,5 +275,5 @@ def _unchecked(judgement: Judgement, evaluation: Evaluation) -> list[str]:
 
 def _matters(unread: Unread, snapshot: PatientSnapshot) -> bool:
     """Whether something could have been different had it been read: not when a later result of its kind was."""
-    later = (result.day > unread.day for result in snapshot.of(unread.token or "") if unread.day is not None)
-    return not any(later)
+    later = [result for result in snapshot.of(unread.token or "") if not result.only_against]
+    return unread.day is None or not any(result.day > unread.day for result in later)

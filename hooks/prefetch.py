@@ -119,7 +119,7 @@ def _read_value(key: str, value: object) -> tuple[list[Found], Supply, list[Unre
             found.append(item)
     if failed:
         return found, Supply.PARTIAL if found else Supply.FAILED, problems
-    if problems or _has_more(value, len(found)):
+    if problems or _has_more(value):
         return found, Supply.PARTIAL, problems
     return found, Supply.WHOLE if found else Supply.EMPTY, problems
 
@@ -150,13 +150,31 @@ def _is_error(outcome: Mapping[str, Any]) -> bool:
     return not severities or any(severity in _FATAL for severity in severities)
 
 
-def _has_more(bundle: Mapping[str, Any], count: int) -> bool:
+def _has_more(bundle: Mapping[str, Any], depth: int = 0) -> bool:
+    """Whether the search, or one within a batch answer, found more than its Bundle holds."""
+    listed = bundle.get("entry")
+    entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
+    inner = [entry["resource"] for entry in entries if _is_bundle(entry.get("resource"))]
+    if depth < _MAX_NESTING and any(_has_more(within, depth + 1) for within in inner):
+        return True
     links = bundle.get("link")
     following = isinstance(links, list) and any(
         isinstance(link, Mapping) and link.get("relation") == "next" for link in links
     )
     total = bundle.get("total")
-    return following or (isinstance(total, int) and total > count)
+    return following or (isinstance(total, int) and total > sum(_is_match(entry) for entry in entries))
+
+
+def _is_match(entry: Mapping[str, Any]) -> bool:
+    """Whether the search's total counts this entry: not what was included beside it, nor a word about the search."""
+    search, resource = entry.get("search"), entry.get("resource")
+    mode = search.get("mode") if isinstance(search, Mapping) else None
+    is_outcome = isinstance(resource, Mapping) and resource.get("resourceType") == "OperationOutcome"
+    return not is_outcome and mode not in ("include", "outcome")
+
+
+def _is_bundle(resource: object) -> bool:
+    return isinstance(resource, Mapping) and resource.get("resourceType") == "Bundle"
 
 
 def _kinds_of(key: str, value: object, found: list[Found]) -> set[str]:

@@ -27,6 +27,8 @@ from cds.terminology import ObservationKind, Terminology
 
 _FINAL = {"final", "amended", "corrected"}
 _PRELIMINARY = "preliminary"
+# Said to be no result; any other status is one that could not be understood, and may hide a result.
+_NO_RESULT = {"registered", "cancelled", "entered-in-error", "unknown"}
 _WHOLE = Decimal(100)
 
 
@@ -109,7 +111,8 @@ def _result(
         raise UnreadableError(f"{kind.name} has a modifierExtension that is not known")
     status = text(resource.get("status"))
     if status not in _FINAL and status != _PRELIMINARY:
-        raise UnreadableError(f"{kind.name} has status {shown(status or None)}", Fault.STATUS)
+        fault = Fault.STATUS if status in _NO_RESULT else Fault.OTHER
+        raise UnreadableError(f"{kind.name} has status {shown(status or None)}", fault)
     effective = _effective(resource, now)
     value = read_value(element, kind, terminology)
     later = effective.instant > now.astimezone(UTC) if effective.instant is not None else effective.day > now.date()

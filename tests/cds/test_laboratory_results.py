@@ -12,24 +12,19 @@ from cds.snapshot import Fault
 from tests.support.fhir import (
     HL7,
     LOINC,
+    OBSERVATION,
     coded,
     judged,
+    labs,
     observation,
     reasons,
     request,
     results,
     snapshot,
+    value_of,
     with_resources,
     without,
 )
-
-_REFERENCE = "Observation/obs-1"
-
-
-def _value(token: str, *resources: dict[str, Any]) -> Decimal:
-    (result,) = results(token, *resources)
-    return result.value
-
 
 # --- Status ----------------------------------------------------------------------------------------------------------
 
@@ -48,13 +43,46 @@ def test_a_preliminary_result_counts_only_against_the_patient() -> None:
 
 
 @pytest.mark.parametrize(
-    "status", ["registered", "cancelled", "entered-in-error", "unknown", "appended", "Final", "", None]
+    ("status", "fault"),
+    [
+        ("registered", Fault.STATUS),
+        ("cancelled", Fault.STATUS),
+        ("entered-in-error", Fault.STATUS),
+        ("unknown", Fault.STATUS),
+        ("appended", Fault.OTHER),
+        ("Final", Fault.OTHER),
+        ("", Fault.OTHER),
+        (None, Fault.OTHER),
+    ],
 )
-def test_any_other_status_does_not_count_and_is_named(status: str | None) -> None:
+def test_any_other_status_does_not_count_and_is_named(status: str | None, fault: Fault) -> None:
     read = snapshot(observation("anc", Decimal("0.4"), "10*9/L", status=status))
 
     assert read.of("anc") == ()
-    assert [(item.reference, item.fault) for item in read.unread] == [(_REFERENCE, Fault.STATUS)]
+    assert [(item.reference, item.fault) for item in read.unread] == [(OBSERVATION, fault)]
+
+
+@pytest.mark.parametrize(("status", "action"), [("cancelled", "proceed"), ("Final", "defer"), (None, "defer")])
+def test_only_what_is_said_to_be_no_result_leaves_the_older_one_in_force(status: str | None, action: str) -> None:
+    older = request(labs=labs(anc=[{"value": "2.4", "unit": "10*9/L", "days_ago": 1}]))
+    newer = observation("anc", Decimal("0.4"), "10*9/L", status=status)
+
+    assert judged(with_resources(older, newer))["recommendation"]["action"] == action
+
+
+@pytest.mark.parametrize(
+    "masking", [{"status": "preliminary"}, {"effectiveDateTime": "2024-05-16"}], ids=["preliminary", "of the future"]
+)
+def test_a_result_that_may_permit_nothing_does_not_cover_for_one_that_could_not_be_read(
+    masking: dict[str, Any],
+) -> None:
+    older = request(labs=labs(anc=[{"value": "2.4", "unit": "10*9/L", "days_ago": 2}]))
+    unreadable = observation("anc", 2, "furlongs", id="odd", effectiveDateTime="2024-05-14")
+    covering = observation("anc", 3, "10*9/L", id="covering", **masking)
+
+    answered = judged(with_resources(older, unreadable, covering))
+
+    assert answered["recommendation"]["action"] == "defer"
 
 
 def test_a_preliminary_low_count_holds_treatment_and_a_preliminary_good_one_permits_nothing() -> None:
@@ -83,14 +111,14 @@ def test_components_of_a_panel_are_results_of_the_panels_day() -> None:
     read = snapshot(panel)
 
     assert [(result.value, result.day, result.reference) for result in read.of("anc")] == [
-        (Decimal("2.4"), date(2024, 5, 15), _REFERENCE)
+        (Decimal("2.4"), date(2024, 5, 15), OBSERVATION)
     ]
     assert [result.value for result in read.of("platelets")] == [180]
     assert [item.token for item in read.unread] == ["wbc"]
 
 
 def test_a_single_component_object_is_read_like_a_list_of_one() -> None:
-    assert _value("anc", observation("58410-2", component=_component("751-8", 2, "10*9/L"))) == 2
+    assert value_of("anc", observation("58410-2", component=_component("751-8", 2, "10*9/L"))) == 2
 
 
 def test_one_unreadable_component_costs_only_itself() -> None:
@@ -141,13 +169,13 @@ def _component(code: str, value: float, unit: str) -> dict[str, Any]:
     "system", [LOINC, "https://loinc.org", "urn:oid:2.16.840.1.113883.6.1", "LOINC", "http://loinc.org/"]
 )
 def test_a_listed_code_is_recognised_under_every_name_of_its_system(token: str, code: str, system: str) -> None:
-    assert _value(token, observation(token, 20, "10*9/L", code=coded(system, code))) == 20
+    assert value_of(token, observation(token, 20, "10*9/L", code=coded(system, code))) == 20
 
 
 def test_every_coding_is_looked_at() -> None:
     local_first = {"coding": [{"system": "urn:oid:1.2.3", "code": "ANC"}, {"system": LOINC, "code": "751-8"}]}
 
-    assert _value("anc", observation("anc", 2, "10*9/L", code=local_first)) == 2
+    assert value_of("anc", observation("anc", 2, "10*9/L", code=local_first)) == 2
 
 
 @pytest.mark.parametrize("code", ["751-8", "777-3", "2160-0"])
@@ -155,7 +183,7 @@ def test_a_code_without_system_is_named_and_never_used(code: str) -> None:
     read = snapshot(observation(code, 2, "mg/dL", code=coded(None, code)))
 
     assert not any(read.results.values())
-    assert [item.reference for item in read.unread] == [_REFERENCE]
+    assert [item.reference for item in read.unread] == [OBSERVATION]
 
 
 @pytest.mark.parametrize("words", ["Neutrophils", "ANC", "Absolute neutrophils", "Platelets", "Creatinine"])
@@ -163,7 +191,7 @@ def test_a_result_known_by_its_words_only_is_named(words: str) -> None:
     read = snapshot(observation("anc", 2, "10*9/L", code={"text": words}))
 
     assert not any(read.results.values())
-    assert [item.reference for item in read.unread] == [_REFERENCE]
+    assert [item.reference for item in read.unread] == [OBSERVATION]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +267,7 @@ def test_a_value_at_its_limit_is_used_and_one_beyond_is_not(
     token: str, unit: str, low: str, high: str, step: str
 ) -> None:
     for inside in (Decimal(low), Decimal(high)):
-        assert _value(token, observation(token, inside, unit)) == inside
+        assert value_of(token, observation(token, inside, unit)) == inside
     for outside in (Decimal(low) - Decimal(step), Decimal(high) + Decimal(step)):
         read = snapshot(observation(token, outside, unit))
         assert read.of(token) == ()
@@ -247,7 +275,7 @@ def test_a_value_at_its_limit_is_used_and_one_beyond_is_not(
 
 
 def test_plausibility_is_judged_after_conversion() -> None:
-    assert _value("creatinine", observation("creatinine", 1768, "umol/L")) == 20
+    assert value_of("creatinine", observation("creatinine", 1768, "umol/L")) == 20
     assert results("creatinine", observation("creatinine", 1769, "umol/L")) == ()
     assert results("creatinine", observation("creatinine", 90, "mg/dL")) == ()
 
@@ -292,4 +320,4 @@ def test_a_result_with_an_unknown_modifier_extension_is_unread() -> None:
     read = snapshot(modified)
 
     assert read.of("anc") == ()
-    assert [item.reference for item in read.unread] == [_REFERENCE]
+    assert [item.reference for item in read.unread] == [OBSERVATION]

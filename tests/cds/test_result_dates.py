@@ -12,6 +12,7 @@ import pytest
 from cds.snapshot import Fault
 from tests.support.fhir import (
     NOW,
+    OBSERVATION,
     fired,
     judged,
     labs,
@@ -19,17 +20,10 @@ from tests.support.fhir import (
     request,
     results,
     snapshot,
+    value_of,
     with_resources,
     without,
 )
-
-_REFERENCE = "Observation/obs-1"
-
-
-def _value(token: str, *resources: dict[str, Any]) -> Decimal:
-    (result,) = results(token, *resources)
-    return result.value
-
 
 # --- Date ------------------------------------------------------------------------------------------------------------
 
@@ -80,7 +74,7 @@ def test_a_result_without_a_day_is_unread(effective: dict[str, Any]) -> None:
     read = snapshot(observation("anc", 2, "10*9/L", **{"effectiveDateTime": None, **effective}))
 
     assert read.of("anc") == ()
-    assert [item.reference for item in read.unread] == [_REFERENCE]
+    assert [item.reference for item in read.unread] == [OBSERVATION]
 
 
 def test_the_organisations_zone_decides_the_day() -> None:
@@ -116,7 +110,7 @@ def test_a_result_of_later_today_or_later_is_named_and_counts_only_against_the_p
         read = snapshot(observation("anc", Decimal("0.4"), "10*9/L", effectiveDateTime=moment))
         (result,) = read.of("anc")
         assert result.only_against
-        assert [(item.reference, item.fault) for item in read.unread] == [(_REFERENCE, Fault.FUTURE)]
+        assert [(item.reference, item.fault) for item in read.unread] == [(OBSERVATION, Fault.FUTURE)]
 
 
 def test_a_result_of_this_very_moment_is_not_of_the_future() -> None:
@@ -197,7 +191,7 @@ def test_an_amended_result_replaces_its_older_version(
 
     pair = (second, first) if newest_first else (first, second)
 
-    assert _value("anc", *pair) == Decimal("1.4")
+    assert value_of("anc", *pair) == Decimal("1.4")
 
 
 def test_a_result_withdrawn_in_a_newer_version_does_not_count() -> None:

@@ -10,6 +10,7 @@ import pytest
 from cds.snapshot import Measurement
 from tests.support.fhir import (
     HL7,
+    OBSERVATION,
     coded,
     explained,
     judged,
@@ -19,16 +20,9 @@ from tests.support.fhir import (
     request,
     results,
     snapshot,
+    value_of,
     with_resources,
 )
-
-_REFERENCE = "Observation/obs-1"
-
-
-def _value(token: str, *resources: dict[str, Any]) -> Decimal:
-    (result,) = results(token, *resources)
-    return result.value
-
 
 # --- Value -----------------------------------------------------------------------------------------------------------
 
@@ -46,7 +40,7 @@ def test_a_comparator_stays_with_its_value(comparator: str) -> None:
 def test_an_unknown_comparator_makes_the_result_unread(comparator: object) -> None:
     quantity = {"value": Decimal("0.5"), "unit": "10*9/L", "comparator": comparator}
 
-    assert _REFERENCE in reasons(observation("anc", valueQuantity=quantity))
+    assert OBSERVATION in reasons(observation("anc", valueQuantity=quantity))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +106,7 @@ def test_words_that_are_no_number_with_unit_are_unread_and_never_zero(words: str
     read = snapshot(observation("platelets", valueString=words))
 
     assert read.of("platelets") == ()
-    assert [item.reference for item in read.unread] == [_REFERENCE]
+    assert [item.reference for item in read.unread] == [OBSERVATION]
 
 
 @pytest.mark.parametrize(("words", "as_decimal_comma"), [("1,200 /uL", "0.0012"), ("150,000 /uL", "0.15")])
@@ -123,7 +117,7 @@ def test_a_thousands_separator_is_not_read_as_a_decimal_comma(words: str, as_dec
 
 
 def test_an_integer_is_read_where_the_quantity_needs_no_unit_and_refused_where_it_does() -> None:
-    assert _value("inr", observation("inr", valueInteger=2)) == 2
+    assert value_of("inr", observation("inr", valueInteger=2)) == 2
     assert results("anc", observation("anc", valueInteger=2)) == ()
 
 
@@ -157,16 +151,16 @@ def test_what_is_no_measurement_is_unread(token: str, value: dict[str, Any]) -> 
     read = snapshot(observation(token, **value))
 
     assert read.of(token) == read.of("anc") == ()
-    assert [item.reference for item in read.unread] == [_REFERENCE]
+    assert [item.reference for item in read.unread] == [OBSERVATION]
 
 
 @pytest.mark.parametrize("value", [2.4, Decimal("2.40"), "2.4", "2.40"])
 def test_a_number_is_the_same_however_json_carried_it(value: object) -> None:
-    assert _value("anc", observation("anc", value, "10*9/L")) == Decimal("2.4")
+    assert value_of("anc", observation("anc", value, "10*9/L")) == Decimal("2.4")
 
 
 def test_zero_is_a_value() -> None:
-    assert _value("anc", observation("anc", 0, "10*9/L")) == 0
+    assert value_of("anc", observation("anc", 0, "10*9/L")) == 0
 
 
 def test_a_zero_with_an_absurd_exponent_is_answered() -> None:

@@ -9,6 +9,7 @@ import pytest
 from cds.fhir import Found
 from cds.snapshot import Fault
 from tests.support.fhir import (
+    OBSERVATION,
     PATIENT,
     explained,
     observation,
@@ -16,9 +17,6 @@ from tests.support.fhir import (
     snapshot,
     with_resources,
 )
-
-_REFERENCE = "Observation/obs-1"
-
 
 # --- Whose result ----------------------------------------------------------------------------------------------------
 
@@ -69,7 +67,7 @@ def test_a_result_of_another_patient_is_refused_and_reported(reference: object) 
     read = snapshot(Found(PATIENT, _FULL_URL), Found(theirs))
 
     assert read.of("anc") == ()
-    assert [(item.reference, item.fault) for item in read.unread] == [(_REFERENCE, Fault.FOREIGN)]
+    assert [(item.reference, item.fault) for item in read.unread] == [(OBSERVATION, Fault.FOREIGN)]
 
 
 @pytest.mark.parametrize("subject", [None, {}, "Patient/patient-1", ["Patient/patient-1"], {"display": "A. Patient"}])
@@ -77,7 +75,7 @@ def test_a_result_without_a_patient_is_refused_and_reported(subject: object) -> 
     read = snapshot(observation("anc", Decimal("0.4"), "10*9/L", subject=subject))
 
     assert read.of("anc") == ()
-    assert [(item.reference, item.fault) for item in read.unread] == [(_REFERENCE, Fault.FOREIGN)]
+    assert [(item.reference, item.fault) for item in read.unread] == [(OBSERVATION, Fault.FOREIGN)]
 
 
 def test_a_urn_of_the_bundle_means_the_patient_it_stands_on() -> None:

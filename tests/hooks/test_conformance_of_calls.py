@@ -361,8 +361,19 @@ def test_r50_a_draft_whose_drug_could_not_be_had_is_a_precondition_failed() -> N
     del entry["resource"]["medicationCodeableConcept"]
     entry["resource"]["medicationReference"] = {"reference": "Medication/not-sent"}
     status, body = posted(request)
-    assert status == 412
-    assert body["resourceType"] == "OperationOutcome"
+    assert (status, body["resourceType"]) == (412, "OperationOutcome")
+
+
+@pytest.mark.parametrize(("selected", "status"), [("draft-1", 200), ("draft-2", 412)])
+def test_r50_only_a_selected_draft_needs_its_drug(selected: str, status: int) -> None:
+    request = a_request(hook="order-select")
+    (entry,) = request["context"]["draftOrders"]["entry"]
+    entry["resource"]["medicationCodeableConcept"] = {"text": "paracetamol 500 mg"}
+    other = {**entry["resource"], "id": "draft-2", "medicationReference": {"reference": "Medication/not-sent"}}
+    del other["medicationCodeableConcept"]
+    request["context"]["draftOrders"]["entry"].append({"resource": other})
+    request["context"]["selections"] = [f"MedicationRequest/{selected}"]
+    assert posted(request, "lenalidomide-order-select")[0] == status
 
 
 # --- F. Response ---

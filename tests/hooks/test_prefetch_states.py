@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cds.snapshot import Supply
 from hooks.prefetch import OBSERVATION_KEYS
 from tests.support.fixtures import REQUESTS, Json, action, ask, explanation, fired, load
 
@@ -112,6 +113,28 @@ def test_a_low_count_of_a_partial_page_still_holds() -> None:
     newest = next(entry["resource"] for entry in page["entry"] if entry["resource"]["id"] == "anc-01")
     newest["valueQuantity"]["value"] = 0.4
     assert action(renewal(counts=page)) == "hold"
+
+
+@pytest.mark.parametrize("mode", ["match", None, "include", "outcome"])
+def test_only_matches_make_up_the_total_of_a_search(mode: str | None) -> None:
+    page = deepcopy(load(REQUESTS / "order-sign-clean-renewal.json")["prefetch"]["medications"])
+    beside = {"resource": {"resourceType": "Medication", "id": "beside"}}
+    page["entry"].append(beside if mode is None else {**beside, "search": {"mode": mode}})
+    page["total"] = len(page["entry"])
+
+    supplied = explanation(renewal(medications=page))["supplied"]["MedicationRequest"]
+
+    assert supplied == (Supply.WHOLE if mode in {"match", None} else Supply.PARTIAL).value
+
+
+def test_a_page_is_a_page_also_within_a_batch() -> None:
+    page = deepcopy(load(REQUESTS / "order-sign-clean-renewal.json")["prefetch"]["medications"])
+    page["total"] = len(page["entry"]) + 1
+    answered = {"resourceType": "Bundle", "type": "batch-response", "entry": [{"resource": page}]}
+
+    answer = renewal(medications=answered)
+
+    assert explanation(answer)["supplied"]["MedicationRequest"] == Supply.PARTIAL.value
 
 
 # --- Order history ---

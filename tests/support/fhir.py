@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from cds.fhir import Found, Medications, PatientIdentity, Reading, read_drafts, read_snapshot
@@ -20,6 +21,7 @@ NOW = datetime(2024, 5, 15, 9, 0, tzinfo=UTC)
 PATIENT_ID = "patient-1"
 SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
 PATIENT = {"resourceType": "Patient", "id": PATIENT_ID, "gender": "male", "birthDate": "1960-02-01"}
+OBSERVATION = "Observation/obs-1"
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -102,6 +104,12 @@ def snapshot(*resources: Json | Found, now: datetime = NOW, server: str | None =
 def results(token: str, *resources: Json, now: datetime = NOW) -> tuple[Result, ...]:
     """The usable results of one kind."""
     return snapshot(*resources, now=now).of(token)
+
+
+def value_of(token: str, *resources: Json) -> Decimal:
+    """The value of the only usable result of one kind."""
+    (result,) = results(token, *resources)
+    return result.value
 
 
 def reasons(*resources: Json | Found, now: datetime = NOW, server: str | None = None) -> dict[str, str]:
