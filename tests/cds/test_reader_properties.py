@@ -214,17 +214,22 @@ _OBJECTS = [
 ]
 
 
+def _nasty_for(place: Path) -> list[Any]:
+    """A third of the garbage, another third for the next place: all of it in all places is what `fuzz_requests.py` is for."""
+    return _NASTY[_PLACES.index(place) % 3 :: 3]
+
+
 @pytest.mark.parametrize("place", _RECORDED, ids=_id)
-def test_every_kind_of_garbage_in_every_place_of_the_record_is_answered(place: Path) -> None:
-    for garbage in _NASTY:
+def test_nasty_garbage_in_every_place_of_the_record_is_answered(place: Path) -> None:
+    for garbage in _nasty_for(place):
         response = answer(_replaced(place, garbage), now=NOW, explain=True)
         _assert_no_rule_crashed(response)
         assert encode(response).encode("utf-8")
 
 
 @pytest.mark.parametrize("place", _DRAFT, ids=_id)
-def test_every_kind_of_garbage_in_every_place_of_the_draft_is_answered_or_refused(place: Path) -> None:
-    for garbage in _NASTY:
+def test_nasty_garbage_in_every_place_of_the_draft_is_answered_or_refused(place: Path) -> None:
+    for garbage in _nasty_for(place):
         try:
             response = answer(_replaced(place, garbage), now=NOW, explain=True)
         except Problem:
