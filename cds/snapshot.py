@@ -47,7 +47,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One laboratory result or vital sign that could be read."""
+    """One laboratory result, vital sign or answer that could be read; ``told`` is a date that is the value."""
 
     token: str
     measurement: Measurement | None
@@ -59,6 +59,7 @@ class Result:
     future: bool = False
     upper_limit: Decimal | None = None
     note: str = ""
+    told: date | None = None
 
     @property
     def day(self) -> date:
@@ -88,6 +89,8 @@ class Fault(Enum):
     STATUS = "status"
     FUTURE = "dated after now"
     CODE = "code"
+    ABSENT = "no value"
+    WORDS = "named by its words only"
     OTHER = "other"
 
 
@@ -100,17 +103,22 @@ class Unread:
     fault: Fault = Fault.OTHER
     token: str | None = None
     day: date | None = None
+    instant: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Drug:
-    """Identity of an ordered drug. ``coded`` is False when only its text looks like this drug."""
+    """Identity of an ordered drug. ``coded`` is False when only its text looks like this drug.
+
+    ``contraceptive`` names the method of contraception it is, where it is one.
+    """
 
     token: str
     name: str
     drug_class: str
     coded: bool = True
     strength_mg: Decimal | None = None
+    contraceptive: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +152,8 @@ class MedicationOrder:
     """A MedicationRequest or MedicationDispense of a drug the rules know.
 
     ``end`` is the day a bound or a stop ends treatment (that day is no treatment day when ``status`` is stopped or
-    on-hold); ``days_supply`` and ``quantity`` (capsules) as dispensed; ``refills`` is None when not stated.
+    on-hold); ``days_supply`` and ``quantity`` (capsules) as dispensed; ``refills`` is None when not stated;
+    ``in_programme`` tells whether it carries evidence of the pregnancy-prevention programme.
     """
 
     reference: str
@@ -162,6 +171,15 @@ class MedicationOrder:
     validity_end: date | None = None
     prior: str | None = None
     topical: bool = False
+    vaginal: bool = False
+    oral: bool = False
+    in_programme: bool = False
+
+    @property
+    def single_dose(self) -> bool:
+        """Whether it is for one day only, against sickness say."""
+        begins_and_ends = self.bounds_start is not None and self.bounds_start == self.end
+        return self.days_supply == 1 or begins_and_ends
 
     @property
     def level(self) -> Level | None:
@@ -176,7 +194,11 @@ class MedicationOrder:
 
 @dataclass(frozen=True, slots=True)
 class ConditionFact:
-    """A Condition that is not refuted or entered in error. ``active`` is None where clinicalStatus is not given."""
+    """A Condition that is not refuted or entered in error.
+
+    ``active`` is None where clinicalStatus, and ``confirmed`` where verificationStatus is not given; ``confirmed`` is
+    False for one that is unconfirmed, provisional or one of a differential diagnosis.
+    """
 
     token: str
     name: str
@@ -186,6 +208,17 @@ class ConditionFact:
     abated: date | None = None
     recorded: date | None = None
     grade: int | None = None
+    confirmed: bool | None = None
+
+    @property
+    def day(self) -> date | None:
+        """When it began, else when it was recorded."""
+        return self.onset or self.recorded
+
+    def is_over(self, today: date) -> bool:
+        """Whether it is said to be over, and not active all the same."""
+        ended = self.abated is not None and self.abated <= today
+        return self.active is False or (ended and self.active is not True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +234,14 @@ class ProcedureFact:
 
 @dataclass(frozen=True, slots=True)
 class AllergyFact:
-    """An allergy or intolerance that is not refuted: to ``token`` (a drug), with the manifestations recorded."""
+    """An allergy or intolerance that is not refuted: to ``token`` (a drug), with the manifestations recorded.
+
+    ``severe`` is None where the record does not tell.
+    """
 
     token: str
+    name: str
+    drug_class: str
     reference: str
     severe: bool | None
     manifestations: tuple[str, ...] = ()
@@ -225,14 +263,28 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Demographics. ``sex`` is ``male``, ``female`` or None when not known or neither."""
+    """Demographics. ``sex`` is ``male``, ``female`` or None when not known or neither.
+
+    ``born_by`` is the last day on which the patient can have been born, also where the record gives only a year.
+    ``recorded_female`` is why the body may be female whatever ``sex`` says (sex at birth, say); empty where nothing is.
+    """
 
     reference: str
     birth_date: date | None
     sex: str | None
     sex_source: str = ""
-    recorded_female_at_birth: bool = False
+    recorded_female: str = ""
     deceased: bool = False
+    born_by: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFact:
+    """A device in use or implanted, ``since`` a day where it is told."""
+
+    token: str
+    reference: str
+    since: date | None = None
 
 
 REQUIRED_KINDS = ("Patient", "Observation", "MedicationRequest", "Condition", "Procedure", "AllergyIntolerance")
@@ -240,7 +292,10 @@ REQUIRED_KINDS = ("Patient", "Observation", "MedicationRequest", "Condition", "P
 
 @dataclass(frozen=True)
 class PatientSnapshot:
-    """All facts of one patient that the rules may ask for, and what became of each kind of data."""
+    """All facts of one patient that the rules may ask for, and what became of each kind of data.
+
+    ``in_programme``: whether the record shows enrolment in the pregnancy-prevention programme.
+    """
 
     patient: Patient | None
     results: Mapping[str, tuple[Result, ...]] = field(default_factory=dict)
@@ -249,6 +304,8 @@ class PatientSnapshot:
     procedures: tuple[ProcedureFact, ...] = ()
     allergies: tuple[AllergyFact, ...] = ()
     reactions: tuple[Reaction, ...] = ()
+    devices: tuple[DeviceFact, ...] = ()
+    in_programme: bool = False
     unread: tuple[Unread, ...] = ()
     supply: Mapping[str, Supply] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from cds.findings import Evidence
 from cds.level import plain
 from cds.parameters import printed_unit
-from cds.snapshot import ConditionFact, MedicationOrder, ProcedureFact, Reaction, Result
+from cds.snapshot import ConditionFact, MedicationOrder, ProcedureFact, Reaction, Result, Unread
 
 _LONG_NUMBER = 20
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -19,6 +19,8 @@ NAMES = {
     "platelets": "platelets",
     "creatinine": "creatinine",
     "body-weight": "body weight",
+    "lvef": "ejection fraction",
+    "dlco-percent-predicted": "diffusing capacity",
 }
 
 
@@ -50,6 +52,11 @@ def reading(result: Result, today: date) -> str:
     return f"{NAMES.get(result.token, result.token.replace('-', ' '))} {amount(result)} ({on(result.day, today)}{extra}{derived})"
 
 
+def capital(text: str) -> str:
+    """With a capital at the beginning; the rest as it is: ``hCG`` stays ``HCG``, never ``Hcg``."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(items: list[str]) -> str:
     """``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
@@ -58,6 +65,8 @@ def listed(items: list[str]) -> str:
 def of_result(result: Result) -> Evidence:
     """A result as evidence."""
     value = result.answer if result.measurement is None else result.measurement.value
+    if result.told is not None:
+        value = result.told.isoformat()
     if result.measurement is not None and result.measurement.comparator is not None:
         value = f"{result.measurement.comparator}{plain(result.measurement.value)}"
     return Evidence(result.token, value, result.unit or None, result.day, result.reference)
@@ -72,6 +81,11 @@ def of_order(order: MedicationOrder) -> Evidence:
         order.start,
         order.reference,
     )
+
+
+def of_unread(unread: Unread) -> Evidence:
+    """Something that could not be read, as evidence."""
+    return Evidence(unread.token or "unread", None, None, unread.day, unread.reference)
 
 
 def of_record(fact: ConditionFact | ProcedureFact | Reaction) -> Evidence:

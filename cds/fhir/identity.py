@@ -31,11 +31,15 @@ class PatientIdentity:
 
     def check(self, reference: object, element: str) -> None:
         """Raise unless the reference means this patient."""
-        target = text(mapping(reference).get("reference"))
-        if not target:
-            raise UnreadableError(f"{element} names no patient", Fault.FOREIGN)
-        if not self._means_patient(target):
+        if not text(mapping(reference).get("reference")):
+            raise UnreadableError(f"{element} names no patient")
+        if self.is_another(reference):
             raise UnreadableError(f"{element} is another patient", Fault.FOREIGN)
+
+    def is_another(self, reference: object) -> bool:
+        """Whether the reference means somebody else; one that names nobody does not."""
+        target = text(mapping(reference).get("reference"))
+        return bool(target) and not self._means_patient(target)
 
     def is_patient(self, resource: Json) -> bool:
         """Whether a Patient resource is this patient's."""

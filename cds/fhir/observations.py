@@ -13,6 +13,7 @@ from cds.fhir.primitives import (
     Json,
     UnreadableError,
     codings,
+    day_at_the_latest,
     items,
     mapping,
     moment,
@@ -30,6 +31,8 @@ _PRELIMINARY = "preliminary"
 # Said to be no result; any other status is one that could not be understood, and may hide a result.
 _NO_RESULT = {"registered", "cancelled", "entered-in-error", "unknown"}
 _WHOLE = Decimal(100)
+# A date is no result: "date of last test".
+_TIMES = {"valueDateTime", "valueDate", "valueTime", "valuePeriod"}
 
 
 @dataclass
@@ -48,7 +51,12 @@ def read_observations(
     by_token: dict[str, list[tuple[Result, str]]] = defaultdict(list)
     for resource in resources:
         specimen = text(mapping(resource.get("specimen")).get("reference"))
-        for element, kind in _measuring(resource, terminology, read.unread, now):
+        unmeasured: list[Unread] = []
+        measuring = list(_measuring(resource, terminology, unmeasured, now))
+        if unmeasured and patient.is_another(resource.get("subject")):
+            unmeasured = [Unread(reference_of(resource), "subject is another patient", Fault.FOREIGN)]
+        read.unread += unmeasured
+        for element, kind in measuring:
             try:
                 result = _result(resource, element, kind, patient, terminology, now)
             except UnreadableError as error:
@@ -93,9 +101,22 @@ def _measuring(
             unread.append(Unread(reference_of(resource), "code says nothing that can be read"))
             continue
         hint = terminology.observation_hinted_by(found, words_of(element.get("code")))
-        if hint is not None and any(key.startswith("value") for key in element):
+        if hint is not None and _may_say(element, hint, terminology, now):
             why = f"looks like {hint.name} ({shown(words_of(element.get('code')) or found[0].code)}) but its code is not known"
             unread.append(_unread(resource, UnreadableError(why, Fault.CODE), hint.token, now))
+
+
+def _may_say(element: Json, hint: ObservationKind, terminology: Terminology, now: datetime) -> bool:
+    """Whether what looks like a kind by its name holds a value of it; a question that is denied says nothing more."""
+    values = [key for key in element if key.startswith("value") or key == "interpretation"]
+    if not hint.asked:
+        return any(hint.dated or key not in _TIMES for key in values)
+    assert now.tzinfo is not None
+    try:
+        denied = read_value(element, hint, terminology, now.tzinfo).denies
+    except UnreadableError:
+        denied = False
+    return bool(values) and not denied
 
 
 def _result(
@@ -114,7 +135,8 @@ def _result(
         fault = Fault.STATUS if status in _NO_RESULT else Fault.OTHER
         raise UnreadableError(f"{kind.name} has status {shown(status or None)}", fault)
     effective = _effective(resource, now)
-    value = read_value(element, kind, terminology)
+    assert now.tzinfo is not None
+    value = read_value(element, kind, terminology, now.tzinfo)
     later = effective.instant > now.astimezone(UTC) if effective.instant is not None else effective.day > now.date()
     return Result(
         kind.token,
@@ -126,6 +148,7 @@ def _result(
         preliminary=status == _PRELIMINARY,
         future=later,
         upper_limit=value.upper_limit,
+        told=value.told,
     )
 
 
@@ -141,7 +164,8 @@ def _effective(resource: Json, now: datetime) -> Moment:
         return moment(period["end"], "effectivePeriod.end", zone)
     events = mapping(resource.get("effectiveTiming")).get("event")
     if isinstance(events, list) and events:
-        return moment(events[-1], "effectiveTiming.event", zone)
+        moments = [moment(event, "effectiveTiming.event", zone) for event in events]
+        return max(moments, key=lambda found: (found.day, found.instant or datetime.min.replace(tzinfo=UTC)))
     if "issued" in resource:
         return moment(resource["issued"], "issued", zone)
     if "start" in period:
@@ -150,11 +174,19 @@ def _effective(resource: Json, now: datetime) -> Moment:
 
 
 def _unread(resource: Json, error: UnreadableError, token: str, now: datetime) -> Unread:
+    zone = now.tzinfo
+    assert zone is not None
     try:
-        day = _effective(resource, now).day
+        effective = _effective(resource, now)
     except UnreadableError:
-        day = None
-    return Unread(reference_of(resource), error.why, error.fault, token, day)
+        return Unread(
+            reference_of(resource),
+            error.why,
+            error.fault,
+            token,
+            day_at_the_latest(resource.get("effectiveDateTime"), zone),
+        )
+    return Unread(reference_of(resource), error.why, error.fault, token, effective.day, effective.instant)
 
 
 def _by_time(result: Result) -> tuple[object, ...]:

@@ -32,6 +32,8 @@ _STRENGTH_IN_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*mg\b", re.IGNORECASE)
 _TOPICAL_WORDS = re.compile(
     r"ophthalm|eye|otic|\bear\b|topical|cutaneous|nasal|intravitreal|inhal|cream|ointment", re.IGNORECASE
 )
+_VAGINAL_WORDS = re.compile(r"vagin", re.IGNORECASE)
+_ORAL_WORDS = re.compile(r"\boral\b|\btablets?\b|\bcapsules?\b|by mouth|per os", re.IGNORECASE)
 _LONG_NAME = 80
 
 
@@ -62,7 +64,8 @@ def read_drug(order: Json, medications: Medications, terminology: Terminology) -
     coded = terminology.drug(codings(concept, terminology)) or _by_ingredient(resource, terminology)
     if coded is not None:
         strength = coded.strength_mg or _ingredient_strength(resource) or _strength_in(words)
-        return DrugRead(Drug(coded.token, coded.name, coded.drug_class, coded=True, strength_mg=strength), words=words)
+        drug = Drug(coded.token, coded.name, coded.drug_class, strength_mg=strength, contraceptive=coded.contraceptive)
+        return DrugRead(drug, words=words)
     named = terminology.drug_named_in(words) if words else None
     if named is None:
         return DrugRead(None, unresolved, words, coded=bool(codings(concept, terminology)))
@@ -103,6 +106,8 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
     authored = day(order.get("authoredOn"), zone)
     bounds_start = read.start or day(effective.get("start"), zone) or day(validity.get("start"), zone)
     changed = day(order.get("statusChanged"), zone) if status in INTERRUPTED else None
+    given = _way_given(order, lines)
+    told = f"{given} {' '.join(text(line.get('text')) for line in lines)}"
     return MedicationOrder(
         reference=reference_of(order),
         drug=drug,
@@ -118,7 +123,9 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         authored=authored,
         validity_end=day(validity.get("end"), zone),
         prior=order_reference(mapping(order.get("priorPrescription"))) or None,
-        topical=_is_topical(order, lines),
+        topical=bool(_TOPICAL_WORDS.search(given)),
+        vaginal=bool(_VAGINAL_WORDS.search(told)),
+        oral=bool(_ORAL_WORDS.search(told)),
     )
 
 
@@ -209,9 +216,10 @@ def _pieces(raw: object, strength_mg: Decimal | None) -> Decimal | None:
     return value
 
 
-def _is_topical(order: Json, lines: list[Json]) -> bool:
+def _way_given(order: Json, lines: list[Json]) -> str:
+    """The routes of a dosage, and the name of the product, which often tells the form."""
     routes = " ".join(words_of(line.get("route")) for line in lines)
-    return bool(_TOPICAL_WORDS.search(f"{routes} {words_of(order.get('medicationCodeableConcept'))}"))
+    return f"{routes} {words_of(order.get('medicationCodeableConcept'))}"
 
 
 def order_reference(reference: Json) -> str:

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from dateutil.relativedelta import relativedelta
+
 from cds.snapshot import Fault, Moment
 from cds.terminology import Coding, Terminology
 
@@ -17,16 +19,20 @@ _MAX_EXPONENT = 30
 _NUMBER_TEXT = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EARLIEST_YEAR, _LATEST_YEAR = 1850, 2200
-_PARTIAL_DATE = re.compile(r"\d{4}(?:-\d{2})?")
+_PARTIAL_DATE = re.compile(r"\d{4}(-\d{2})?")
 
 
 class UnreadableError(Exception):
-    """An element that is used and cannot be read; the message says why, in words for an integrator."""
+    """An element that is used and cannot be read; the message says why, in words for an integrator.
 
-    def __init__(self, why: str, fault: Fault = Fault.OTHER) -> None:
+    ``token`` names what it would have been, where that is known.
+    """
+
+    def __init__(self, why: str, fault: Fault = Fault.OTHER, token: str | None = None) -> None:
         super().__init__(why)
         self.why = why
         self.fault = fault
+        self.token = token
 
 
 def number(raw: object, name: str) -> Decimal:
@@ -74,12 +80,29 @@ def moment(raw: object, name: str, zone: tzinfo) -> Moment:
         raise UnreadableError(f"{name} {shown(raw)} is not a date") from None
 
 
+def last_day(raw: object, name: str, zone: tzinfo) -> date:
+    """A calendar date; of a month or a year its last day."""
+    partial = _PARTIAL_DATE.fullmatch(text(raw))
+    if partial is None:
+        return moment(raw, name, zone).day
+    begins = moment(f"{partial[0]}-01" if partial[1] else f"{partial[0]}-12-01", name, zone).day
+    return begins + relativedelta(day=31)
+
+
 def day(raw: object, zone: tzinfo) -> date | None:
     """A calendar date; the first day of a month or year that is given without a day; None when it cannot be read."""
     if isinstance(raw, str) and _PARTIAL_DATE.fullmatch(raw.strip()):
         raw = f"{raw.strip()}-01" if "-" in raw else f"{raw.strip()}-01-01"
     try:
         return moment(raw, "date", zone).day
+    except UnreadableError:
+        return None
+
+
+def day_at_the_latest(raw: object, zone: tzinfo) -> date | None:
+    """As ``last_day``; None when it cannot be read."""
+    try:
+        return last_day(raw, "date", zone)
     except UnreadableError:
         return None
 
@@ -121,10 +144,10 @@ def check_concept(resource: Json, name: str) -> None:
         raise UnreadableError(f"{name} says nothing that can be read")
 
 
-def refuse_modifiers(resource: Json) -> None:
+def refuse_modifiers(resource: Json, token: str | None) -> None:
     """Raise on a modifierExtension: it changes the meaning in a way that is not known."""
     if resource.get("modifierExtension"):
-        raise UnreadableError("a modifierExtension changes its meaning and is not known")
+        raise UnreadableError("a modifierExtension changes its meaning and is not known", token=token)
 
 
 def first_code(concept: object) -> str:

@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, tzinfo
 from decimal import Decimal
 
-from cds.fhir.primitives import Json, UnreadableError, codings, items, mapping, number, shown, text, words_of
+from cds.fhir.primitives import (
+    Json,
+    UnreadableError,
+    codings,
+    first_code,
+    items,
+    last_day,
+    mapping,
+    number,
+    shown,
+    text,
+    words_of,
+)
 from cds.level import plain
+from cds.protocol_areas import CONTRACEPTIVE_METHODS
 from cds.snapshot import Fault, Measurement
 from cds.terminology import ObservationKind, Terminology
 from cds.units import UnitTable
 
+_INTERPRETATIONS = ("positive", "negative", "indeterminate")
+_CONTRADICTORY, _BREASTFEEDING = "indeterminate", "breastfeeding"
+_MEANING = {
+    "pregnant": "positive",
+    "pregnancy-possible": "indeterminate",
+    "not-pregnant": "negative",
+    _BREASTFEEDING: "positive",
+    "not-breastfeeding": "negative",
+}
+_PERMIT = CONTRACEPTIVE_METHODS | {"after-menopause"}
+# What they mean where a question is asked. They are no result of a test, which may just have been done or not.
+_YES_OR_NO = {"yes": "positive", "no": "negative"}
+# Nothing was measured, so nothing can be hidden.
+_NOT_DONE = {"not-performed", "not-applicable", "not-asked", "asked-declined"}
 _COMPARATORS = {"<", "<=", ">=", ">"}
 # A comma before three digits may be a thousands separator: such a text is not read.
 _NUMBER_AND_UNIT = re.compile(
@@ -22,38 +50,75 @@ _NUMBER_AND_UNIT = re.compile(
 
 @dataclass(frozen=True)
 class Value:
-    """What was measured: a number in ``unit``, or the token of an answer."""
+    """What was measured: a number in ``unit``, the token of an answer, or a date that was ``told``."""
 
     measurement: Measurement | None
     answer: str | None
     unit: str
     upper_limit: Decimal | None = None
+    told: date | None = None
+
+    @property
+    def denies(self) -> bool:
+        """Whether it is an answer that says no."""
+        return self.answer is not None and _meaning(self.answer) == "negative"
 
 
-def read_value(element: Json, kind: ObservationKind, terminology: Terminology) -> Value:
+def read_value(element: Json, kind: ObservationKind, terminology: Terminology, zone: tzinfo) -> Value:
     """Value of an Observation or of one component."""
     if "dataAbsentReason" in element and not any(key.startswith("value") for key in element):
-        raise UnreadableError(
-            f"{kind.name} has no value: {words_of(element['dataAbsentReason']) or 'reason not given'}"
-        )
-    answer = _answer(element, terminology) if kind.may_be_answered else None
+        reason = mapping(element["dataAbsentReason"])
+        fault = Fault.STATUS if first_code(reason) in _NOT_DONE else Fault.ABSENT
+        raise UnreadableError(f"{kind.name} has no value: {words_of(reason) or 'reason not given'}", fault)
+    if kind.dated:
+        raw = element.get("valueDateTime") or element.get("valueDate") or element.get("valueString")
+        return Value(None, None, "", told=last_day(raw, kind.name, zone))
+    answer = _answer(element, kind, terminology) if kind.may_be_answered else None
+    interpreted = _interpretation(element, terminology) if kind.may_be_answered else None
     if answer is not None:
-        return Value(None, answer, "")
+        # A laboratory that contradicts itself has given no answer.
+        agree = interpreted in (None, _meaning(answer))
+        return Value(None, answer if agree else _CONTRADICTORY, "")
     if kind.units is None:
-        return _without_units(element, kind)
+        return (
+            replace(_without_units(element, kind), answer=interpreted) if interpreted else _without_units(element, kind)
+        )
     quantity = _quantity(element, kind)
     measurement, convert = _measure(quantity, kind, kind.units, terminology)
-    return Value(measurement, None, kind.units.canonical, _upper_limit(element, kind.units, convert))
+    return Value(measurement, interpreted, kind.units.canonical, _upper_limit(element, kind.units, convert))
 
 
-def _answer(element: Json, terminology: Terminology) -> str | None:
-    concept = mapping(element.get("valueCodeableConcept"))
-    if concept:
-        return terminology.answer(codings(concept, terminology), text(concept.get("text")) or words_of(concept))
+def _interpretation(element: Json, terminology: Terminology) -> str | None:
+    """What the laboratory itself says of the value, where that is one of the answers."""
+    found = {
+        answer
+        for concept in items(element.get("interpretation"))
+        for answer in terminology.answers(codings(concept, terminology), None)
+        if answer in _INTERPRETATIONS
+    }
+    return _CONTRADICTORY if len(found) > 1 else next(iter(found), None)
+
+
+def _answer(element: Json, kind: ObservationKind, terminology: Terminology) -> str | None:
     if isinstance(element.get("valueBoolean"), bool):
         return "positive" if element["valueBoolean"] else "negative"
-    value = text(element.get("valueString"))
-    return terminology.answer((), value) if value else None
+    concept = mapping(element.get("valueCodeableConcept"))
+    words = text(concept.get("text")) or words_of(concept) if concept else text(element.get("valueString"))
+    found = terminology.answers(codings(concept, terminology), words)
+    return _agreed([_YES_OR_NO.get(token, token) for token in found if kind.asked or token not in _YES_OR_NO])
+
+
+def _agreed(found: Sequence[str]) -> str | None:
+    """The answer of several codes and words; where they contradict each other, one that permits nothing."""
+    meanings = {_meaning(token) for token in found}
+    if len(meanings) > 1 and meanings <= set(_INTERPRETATIONS):
+        return _BREASTFEEDING if _BREASTFEEDING in found else _CONTRADICTORY
+    return next((token for token in found if token not in _PERMIT), next(iter(found), None))
+
+
+def _meaning(answer: str) -> str:
+    """Answers to different questions say the same."""
+    return _MEANING.get(answer, answer)
 
 
 def _without_units(element: Json, kind: ObservationKind) -> Value:

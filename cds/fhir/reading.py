@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TypeVar
 
+from cds.fhir.demographics import read_patient
+from cds.fhir.devices import DEVICE_KINDS, read_device
 from cds.fhir.identity import Found, Medications, PatientIdentity
 from cds.fhir.observations import read_observations
 from cds.fhir.orders import DrugRead, does_not_count, order_reference, read_dispense, read_drug, read_order
-from cds.fhir.primitives import Json, UnreadableError, items, mapping, moment, reference_of, shown, text
+from cds.fhir.primitives import Json, UnreadableError, day, items, mapping, moment, reference_of, shown, text
+from cds.fhir.programme import shows_programme
 from cds.fhir.records import (
     partly_unreadable,
     reaction_of,
     read_adverse_event,
     read_allergy,
     read_condition,
-    read_patient,
     read_procedure,
 )
 from cds.snapshot import (
     LENALIDOMIDE,
+    ConditionFact,
     Dosing,
     DraftOrders,
     Fault,
     MedicationOrder,
     PatientSnapshot,
+    ProcedureFact,
     Supply,
     Unread,
 )
-from cds.terminology import Terminology
+from cds.terminology import NOWHERE, ProgrammePlaces, Terminology
 
 _Fact = TypeVar("_Fact")
 _LONG_VERSION = 10
@@ -39,12 +43,16 @@ _DISPENSED = {"completed", "in-progress"}
 
 @dataclass(frozen=True)
 class Reading:
-    """How a request is read: whose it is, the terminology, and now (whose zone is the organisation's)."""
+    """How a request is read: whose it is, the terminology, and now (whose zone is the organisation's).
+
+    ``programme`` tells where a record shows the pregnancy-prevention programme.
+    """
 
     patient: PatientIdentity
     medications: Medications
     terminology: Terminology
     now: datetime
+    programme: ProgrammePlaces = NOWHERE
 
 
 def read_snapshot(
@@ -65,9 +73,9 @@ def read_snapshot(
     orders = _read_history(by_type, reading, problems)
 
     def each(kind: str, subject: str, read: Callable[[Json], _Fact | None]) -> list[_Fact]:
-        return _each(by_type.get(kind, []), subject, read, reading.patient, problems)
+        return _each(by_type.get(kind, []), subject, read, reading.patient, problems, zone)
 
-    conditions = each("Condition", "subject", lambda resource: read_condition(resource, terms, zone))
+    conditions = each("Condition", "subject", lambda resource: read_condition(resource, terms, reading.now))
     procedures = [
         fact
         for kind in ("Procedure", "ServiceRequest")
@@ -76,7 +84,15 @@ def read_snapshot(
     mine = {order.reference for order in orders if order.drug.token == LENALIDOMIDE}
     events = each("AdverseEvent", "subject", lambda resource: read_adverse_event(resource, terms, zone, mine))
     from_conditions = (reaction_of(condition, terms.reaction_tokens) for condition in conditions)
-    patient = read_patient(patients[0], reading.now.date(), zone) if patients else None
+    patient = read_patient(patients[0], terms, reading.now) if patients else None
+    devices = [
+        fact
+        for kind, owner in DEVICE_KINDS.items()
+        for fact in each(
+            kind, owner, lambda resource: read_device(resource, by_type.get("Device", []), terms, reading.now)
+        )
+    ]
+    flagged = each("Flag", "subject", lambda resource: True if _in_programme(resource, reading) else None)
     if patient is not None and patient.birth_date is None and "birthDate" in patients[0]:
         born = shown(patients[0]["birthDate"])
         problems.append(Unread(patient.reference, f"birthDate {born} is not the date of birth of a living person"))
@@ -88,6 +104,8 @@ def read_snapshot(
         procedures=tuple(procedures),
         allergies=tuple(each("AllergyIntolerance", "patient", lambda resource: read_allergy(resource, terms))),
         reactions=(*events, *(reaction for reaction in from_conditions if reaction is not None)),
+        devices=tuple(devices),
+        in_programme=bool(flagged) or any(_in_programme(resource, reading) for resource in patients),
         unread=(*problems, *observations.unread),
         supply=supply,
     )
@@ -111,6 +129,7 @@ def read_drafts(
         if drug.drug is None:
             continue
         order = read_order(item.resource, drug.drug, reading.terminology, zone)
+        order = replace(order, in_programme=_in_programme(item.resource, reading))
         try:
             reading.patient.check(item.resource.get("subject"), "subject")
         except UnreadableError as error:
@@ -118,6 +137,12 @@ def read_drafts(
             order = _of_nobody(order, error.why)
         orders.append(order)
     return DraftOrders(tuple(orders), selections, tuple(unread)), tuple(unresolved)
+
+
+def _in_programme(resource: Json, reading: Reading) -> bool:
+    zone = reading.now.tzinfo
+    assert zone is not None
+    return shows_programme(resource, reading.programme, reading.now.date(), zone)
 
 
 def _of_nobody(order: MedicationOrder, why: str) -> MedicationOrder:
@@ -167,22 +192,38 @@ def _each(
     read: Callable[[Json], _Fact | None],
     patient: PatientIdentity,
     problems: list[Unread],
+    zone: tzinfo,
 ) -> list[_Fact]:
     """Facts of all resources of a kind; one that cannot be read, or only in part, is named."""
     facts = []
     for resource in resources:
         reference = reference_of(resource)
+        fact: _Fact | None = None
         try:
             fact = read(resource)
             if fact is None:
                 continue
             patient.check(resource.get(subject), subject)
         except UnreadableError as error:
-            problems.append(Unread(reference, error.why, error.fault))
+            if patient.is_another(resource.get(subject)):
+                problems.append(Unread(reference, f"{subject} is another patient", Fault.FOREIGN))
+                continue
+            over = isinstance(fact, ConditionFact) and fact.active is False
+            named = fact.token if isinstance(fact, ConditionFact | ProcedureFact) and not over else None
+            token = error.token or named
+            problems.append(Unread(reference, error.why, error.fault, token, _recorded_on(resource, zone)))
             continue
         problems += [Unread(reference, why) for why in partly_unreadable(resource, fact)]
         facts.append(fact)
     return facts
+
+
+def _recorded_on(resource: Json, zone: tzinfo) -> date | None:
+    """The latest day that a record names: a suspicion recorded today is not settled by a test before."""
+    onset = mapping(resource.get("onsetPeriod")).get("start")
+    written = [resource.get(name) for name in ("onsetDateTime", "performedDateTime", "recordedDate")]
+    days = [day(raw, zone) for raw in (onset, *written)]
+    return max((found for found in days if found is not None), default=None)
 
 
 def _read_history(by_type: Mapping[str, list[Json]], reading: Reading, problems: list[Unread]) -> list[MedicationOrder]:

@@ -1,9 +1,9 @@
-"""Patient, conditions, procedures, allergies and adverse events."""
+"""Conditions, procedures, allergies and adverse events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, date, tzinfo
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, tzinfo
 
 from cds.fhir.primitives import (
     Json,
@@ -12,11 +12,10 @@ from cds.fhir.primitives import (
     codings,
     contained,
     day,
-    extensions,
+    day_at_the_latest,
     first_code,
     items,
     mapping,
-    moment,
     number,
     reference_of,
     refuse_modifiers,
@@ -24,14 +23,12 @@ from cds.fhir.primitives import (
     text,
     words_of,
 )
-from cds.snapshot import LENALIDOMIDE, AllergyFact, ConditionFact, Patient, ProcedureFact, Reaction
+from cds.protocol_areas import CONTRACEPTIVE_METHODS
+from cds.snapshot import LENALIDOMIDE, AllergyFact, ConditionFact, Fault, ProcedureFact, Reaction
 from cds.terminology import Terminology
 from cds.toxicity import PERMANENT_STOP
 
-_DIALYSIS = "dialysis"
-_HL7 = "http://hl7.org/fhir"
-_SEX_FOR_CLINICAL_USE = f"{_HL7}/StructureDefinition/patient-sexParameterForClinicalUse"
-_BIRTH_SEX = f"{_HL7}/us/core/StructureDefinition/us-core-birthsex"
+_DIALYSIS, _OOPHORECTOMY = "dialysis", "oophorectomy"
 _GRADE_EXTENSIONS = ("ctcae-grade", "ae-grade", "adverse-event-ctc-grade")
 _ACTIVE = {
     "active": True,
@@ -42,72 +39,53 @@ _ACTIVE = {
     "resolved": False,
 }
 _NOT_A_FACT = {"refuted", "entered-in-error"}
-_CLINICAL_SEX = {"male-typical": "male", "female-typical": "female"}
-_SEX_NOT_STATED = {"", "unknown"}
+_CONFIRMED = {"confirmed": True, "unconfirmed": False, "provisional": False, "differential": False}
 _DATES = ("performedDateTime", "occurrenceDateTime", "onsetDateTime", "date")
-_LONGEST_LIFE = 130
+_OF_A_PREGNANCY = ("pregnancy", "pregnancy-unconfirmed")  # the graver one first
+_LISTS_EVERY_PREGNANCY = {"icd-10", "icd-10-cm", "icd-10-gm"}
+# The longer ago these began, the more they permit: of a month or a year that is only its last day. Anything else is not over
+# before the last day on which it may have ended.
+_PERMITS_BY_AGE = CONTRACEPTIVE_METHODS | {"menopause"}
+_CRITICALITIES = {"low", "high", "unable-to-assess"}
 _NOT_RESOLVED = {"ongoing", "not-resolved", "notrecovered", "fatal"}
 
 
-def read_patient(resource: Json, today: date, zone: tzinfo) -> Patient:
-    """Demographics; the sex for clinical use, where recorded, goes before the administrative gender."""
-    clinical = {code for extension in extensions(resource, _SEX_FOR_CLINICAL_USE) for code in _codes_within(extension)}
-    stated = clinical - _SEX_NOT_STATED
-    if stated:
-        # Several, or one that is neither, leave it open: then both values are computed.
-        sex, source = (_CLINICAL_SEX.get(next(iter(stated))) if len(stated) == 1 else None), "sex for clinical use"
-    else:
-        gender = text(resource.get("gender"))
-        sex, source = (gender if gender in {"male", "female"} else None), "administrative gender"
-    born_female = any(text(extension.get("valueCode")) == "F" for extension in extensions(resource, _BIRTH_SEX))
-    return Patient(
-        reference_of(resource),
-        _birth_date(resource, today, zone),
-        sex,
-        source,
-        born_female,
-        resource.get("deceasedBoolean") is True or bool(text(resource.get("deceasedDateTime"))),
-    )
-
-
-def _birth_date(resource: Json, today: date, zone: tzinfo) -> date | None:
-    """A whole date of somebody who can be alive: a year alone leaves the age open."""
-    try:
-        born = moment(resource.get("birthDate"), "birthDate", zone).day
-    except UnreadableError:
-        return None
-    return born if born <= today and today.year - born.year <= _LONGEST_LIFE else None
-
-
-def _codes_within(extension: Json) -> list[str]:
-    nested = [extension, *items(extension.get("extension"))]
-    return [first_code(item.get("valueCodeableConcept")) for item in nested if "valueCodeableConcept" in item]
-
-
-def read_condition(resource: Json, terminology: Terminology, zone: tzinfo) -> ConditionFact | None:
+def read_condition(resource: Json, terminology: Terminology, now: datetime) -> ConditionFact | None:
     """A listed condition; None when it is not listed, refuted or entered in error. Unreadable when only text names it."""
+    zone = now.tzinfo
+    assert zone is not None
     if first_code(resource.get("verificationStatus")) in _NOT_A_FACT:
         return None
-    refuse_modifiers(resource)
     check_concept(resource, "code")
     concept = resource.get("code")
-    token = terminology.conditions.token(codings(concept, terminology))
+    token = _gravest(terminology.conditions.token([coding]) for coding in codings(concept, terminology))
+    refuse_modifiers(resource, token)
     if token is None:
-        _refuse_text_only(
-            concept, terminology.condition_named_in(words_of(concept)), terminology.condition_names, terminology
-        )
+        named = _gravest(terminology.conditions_named_in(words_of(concept)))
+        active = _ACTIVE.get(first_code(resource.get("clinicalStatus")))
+        ended = _abated(resource, day_at_the_latest, now)
+        over = active is False or (active is None and ended is not None and ended <= now.date())
+        _refuse_text_only(concept, named, terminology.condition_names, terminology, over=over)
         return None
-    onset = day(resource.get("onsetDateTime"), zone) or day(mapping(resource.get("onsetPeriod")).get("start"), zone)
+    begins, ends = (day_at_the_latest, day) if token in _PERMITS_BY_AGE else (day, day_at_the_latest)
     return ConditionFact(
         token,
         terminology.condition_names[token],
         reference_of(resource),
         _ACTIVE.get(first_code(resource.get("clinicalStatus"))),
-        onset,
-        day(resource.get("abatementDateTime"), zone) or day(mapping(resource.get("abatementPeriod")).get("end"), zone),
-        day(resource.get("recordedDate"), zone),
+        begins(resource.get("onsetDateTime") or mapping(resource.get("onsetPeriod")).get("start"), zone),
+        _abated(resource, ends, now),
+        begins(resource.get("recordedDate"), zone),
         read_grade(resource, terminology),
+        _CONFIRMED.get(first_code(resource.get("verificationStatus"))),
     )
+
+
+def _abated(resource: Json, read: Callable[[object, tzinfo], date | None], now: datetime) -> date | None:
+    zone = now.tzinfo
+    assert zone is not None
+    ended = mapping(resource.get("abatementPeriod")).get("end")
+    return read(resource.get("abatementDateTime"), zone) or read(ended, zone)
 
 
 def read_procedure(resource: Json, terminology: Terminology, zone: tzinfo) -> ProcedureFact | None:
@@ -122,32 +100,60 @@ def read_procedure(resource: Json, terminology: Terminology, zone: tzinfo) -> Pr
         ordered and text(resource.get("intent")) in {"proposal", "plan", "option"}
     ):
         return None
-    refuse_modifiers(resource)
     check_concept(resource, "code")
     concept = resource.get("code")
     token = terminology.procedures.token(codings(concept, terminology))
+    refuse_modifiers(resource, token)
     if token is None:
         _refuse_text_only(
             concept, terminology.procedure_named_in(words_of(concept)), terminology.procedure_names, terminology
         )
         return None
     period = mapping(resource.get("performedPeriod") or resource.get("occurrencePeriod"))
-    performed = day(resource.get("performedDateTime") or resource.get("occurrenceDateTime"), zone)
-    done = performed or day(period.get("end"), zone) or day(period.get("start"), zone)
+    named = resource.get("performedDateTime") or resource.get("occurrenceDateTime")
+    dated = day_at_the_latest if token in _PERMITS_BY_AGE else day
+    done = dated(named, zone) or dated(period.get("end"), zone) or dated(period.get("start"), zone)
     if token == _DIALYSIS and status == "completed" and done is None:
         raise UnreadableError(
             "is a dialysis without a date, so it does not tell whether the patient is on dialysis now"
         )
+    token = _sided(token, resource, terminology)
     return ProcedureFact(
         token, terminology.procedure_names[token], reference_of(resource), done, "in-progress" if ordered else status
     )
 
 
-def _refuse_text_only(concept: object, token: str | None, names: dict[str, str], terminology: Terminology) -> None:
-    """A concept without any known coding whose words look like a listed one is named, not dropped."""
-    known_system = any(coding.system is not None for coding in codings(concept, terminology))
-    if token is not None and not known_system:
-        raise UnreadableError(f"looks like {names[token]} by its text only, without a known code")
+def _sided(token: str, resource: Json, terminology: Terminology) -> str:
+    """The token of the side on which an operation was done, where its body site tells it."""
+    if token != _OOPHORECTOMY:
+        return token
+    sides = {terminology.body_sites.token(codings(site, terminology)) for site in items(resource.get("bodySite"))} - {
+        None
+    }
+    if len(sides) > 1:
+        return f"bilateral-{token}"
+    return f"{sides.pop()}-{token}" if len(sides) == 1 else token
+
+
+def _refuse_text_only(
+    concept: object, token: str | None, names: dict[str, str], terminology: Terminology, *, over: bool = False
+) -> None:
+    """A concept without any known coding whose words look like a listed one is named, not dropped.
+
+    What is ``over`` is named too, and says nothing of today.
+    """
+    systems = {coding.system for coding in codings(concept, terminology)} - {None}
+    # A code that is not listed is another matter. Of SNOMED CT's many pregnancies not all are listed; of those of ICD all are.
+    may_be_one = token in _OF_A_PREGNANCY and not systems & _LISTS_EVERY_PREGNANCY
+    if token is not None and (not systems or may_be_one):
+        why = f"looks like {names[token]} by its text only, without a known code"
+        raise UnreadableError(why, Fault.WORDS if token in _OF_A_PREGNANCY else Fault.OTHER, None if over else token)
+
+
+def _gravest(tokens: Iterable[str | None]) -> str | None:
+    """The first token, unless one speaks of a pregnancy: where several codes or words are given, the gravest of these counts."""
+    found = [token for token in tokens if token is not None]
+    return next((token for token in _OF_A_PREGNANCY if token in found), found[0] if found else None)
 
 
 def read_allergy(resource: Json, terminology: Terminology) -> AllergyFact | None:
@@ -155,6 +161,8 @@ def read_allergy(resource: Json, terminology: Terminology) -> AllergyFact | None
     if first_code(resource.get("verificationStatus")) in _NOT_A_FACT:
         return None
     reactions = items(resource.get("reaction"))
+    if not any("substance" in reaction for reaction in reactions):
+        check_concept(resource, "code")
     concepts = [resource.get("code"), *(reaction.get("substance") for reaction in reactions)]
     found = [terminology.drug(codings(concept, terminology)) for concept in concepts]
     drug = next((concept for concept in found if concept is not None), None)
@@ -177,7 +185,7 @@ def read_allergy(resource: Json, terminology: Terminology) -> AllergyFact | None
         severe = True
     elif severities:
         severe = False
-    return AllergyFact(drug.token, reference_of(resource), severe, tuple(manifestations))
+    return AllergyFact(drug.token, drug.name, drug.drug_class, reference_of(resource), severe, tuple(manifestations))
 
 
 def read_adverse_event(
@@ -239,6 +247,12 @@ def partly_unreadable(resource: Json, fact: object) -> list[str]:
     found = [f"{name} {shown(resource[name])} is not a date" for name in _DATES if _is_bad_date(resource, name)]
     if any(not text(extension.get("url")) for extension in items(resource.get("extension"))):
         found.append("an extension without url was not read")
+    if (
+        isinstance(fact, AllergyFact)
+        and "criticality" in resource
+        and text(resource["criticality"]) not in _CRITICALITIES
+    ):
+        found.append(f"criticality {shown(resource['criticality'])} was not read")
     if isinstance(fact, Reaction) and resource.get("resourceType") == "AdverseEvent":
         found += _unread_of_event(resource, fact)
     return found

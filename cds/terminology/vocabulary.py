@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from cds.strict_yaml import KnowledgeError, load
+from cds.terminology.programme import programme_places
 from cds.terminology.value_sets import CodeIndex, Coding, system_key
 from cds.units import UnitTable
 
@@ -29,6 +30,10 @@ _FILES = (
     "timing",
     "race",
     "orderables",
+    "body-sites",
+    "devices",
+    "sex",
+    "programme",
 )
 _REFERENCE_SYSTEMS = {"loinc", "snomed"}
 
@@ -37,7 +42,8 @@ _REFERENCE_SYSTEMS = {"loinc", "snomed"}
 class ObservationKind:
     """What an Observation measures.
 
-    ``units`` is None where no rule compares the number; ``may_be_answered`` where a coded answer (negative) is a result.
+    ``units`` is None where no rule compares the number; ``may_be_answered`` where a coded answer (negative) is a result;
+    ``dated`` where the value is a date, ``asked`` where it is a question that yes and no answer.
     """
 
     token: str
@@ -46,6 +52,8 @@ class ObservationKind:
     at_least: Decimal | None
     at_most: Decimal | None
     may_be_answered: bool
+    dated: bool = False
+    asked: bool = False
 
     def is_plausible(self, value: Decimal) -> bool:
         """Whether a converted value lies within the limits."""
@@ -54,12 +62,13 @@ class ObservationKind:
 
 @dataclass(frozen=True)
 class DrugConcept:
-    """What a drug coding says: ``strength_mg`` only where the code carries one."""
+    """What a drug coding says: ``strength_mg`` only where the code carries one, ``contraceptive`` the method it is."""
 
     token: str
     name: str
     drug_class: str
     strength_mg: Decimal | None = None
+    contraceptive: str | None = None
 
 
 class Terminology:
@@ -73,6 +82,7 @@ class Terminology:
         self._observation_index = _index(raw["observations"])
         self._kinds = {token: _kind(token, entry, units) for token, entry in raw["observations"].items()}
         self._observation_words = _words(raw["observations"])
+        self._no_results = frozenset(token for token, entry in raw["observations"].items() if "codes" not in entry)
         self.panels = frozenset(token for token, entry in raw["observations"].items() if entry.get("panel") == "true")
         self.conditions = _index(raw["conditions"] | raw["indications"] | raw["reactions"])
         self.condition_names = _names(raw["conditions"] | raw["indications"] | raw["reactions"])
@@ -90,11 +100,16 @@ class Terminology:
         self.timing_codes = dict(raw["timing"])
         self._drug_index, self._strengths = _drugs(raw["drugs"])
         self._concepts = {
-            token: DrugConcept(token, str(entry["name"]), str(entry["class"])) for token, entry in raw["drugs"].items()
+            token: DrugConcept(token, str(entry["name"]), str(entry["class"]), contraceptive=entry.get("contraceptive"))
+            for token, entry in raw["drugs"].items()
         }
         self._drug_words = _words({token: {"words": entry.get("names", [])} for token, entry in raw["drugs"].items()})
         self.products = _products(raw["drugs"])
         self._orderables = raw["orderables"]
+        self.devices = _index(raw["devices"])
+        self.sexes = _index(raw["sex"])
+        self.body_sites = _index(raw["body-sites"])
+        self.programme = programme_places(raw["programme"], "terminology/programme.yaml")
         self._drug_entries = raw["drugs"]
 
     def coding(self, raw: Mapping[str, Any]) -> Coding | None:
@@ -122,11 +137,15 @@ class Terminology:
         if token is None and not any(system in _REFERENCE_SYSTEMS for system, _ in codings):
             # A code of a reference system that is not listed is another test, whatever its name resembles.
             token = self._observation_words.named_in(text)
-        return None if token is None else self._kinds[token]
+        return None if token is None or token in self._no_results else self._kinds[token]
 
-    def loinc_codes(self, token: str) -> list[str]:
-        """LOINC codes of one kind of Observation."""
-        return self._observation_index.codes_of(token, "loinc")
+    def observation_codes(self, token: str) -> list[tuple[str, str]]:
+        """Code system URI and code of one kind of Observation: LOINC, and SNOMED CT where no LOINC code is known."""
+        for system in ("loinc", "snomed"):
+            codes = self._observation_index.codes_of(token, system)
+            if codes:
+                return [(self.system_uris[system], code) for code in codes]
+        return []
 
     def unit_is_of_another_quantity(self, unit: str, units: UnitTable) -> bool:
         """Whether a unit string is known, but only for other quantities."""
@@ -142,7 +161,7 @@ class Terminology:
             concept = self._concepts[token]
             strength = self._strengths.token([coding])
             if strength is not None:
-                return DrugConcept(concept.token, concept.name, concept.drug_class, Decimal(strength))
+                return replace(concept, strength_mg=Decimal(strength))
             best = best or concept
         return best
 
@@ -151,11 +170,12 @@ class Terminology:
         token = self._drug_words.named_in(text)
         return None if token is None else self._concepts[token]
 
-    def orderable(self, token: str) -> tuple[str, str, str]:
-        """A laboratory order that a suggestion creates: its name, LOINC code and display."""
+    def orderable(self, token: str) -> tuple[str, Mapping[str, str]]:
+        """An order that a suggestion creates: its name and its coding."""
         entry = self._orderables[token]
-        code, display = next(iter(entry["codes"]["loinc"].items()))
-        return str(entry["name"]), code, display
+        system, codes = next(iter(entry["codes"].items()))
+        code, display = next(iter(codes.items()))
+        return str(entry["name"]), {"system": self.system_uris[system], "code": code, "display": display}
 
     def product_like(self, token: str, original: Coding | None, strength_mg: Decimal) -> tuple[str, str, str] | None:
         """A product of another strength in the same code system, brand for brand: its system's key, code and display.
@@ -179,9 +199,9 @@ class Terminology:
         code, display = next(iter(entry["ingredient"]["rxnorm"].items()))
         return str(entry["name"]), code, display
 
-    def condition_named_in(self, text: str) -> str | None:
-        """Token of a listed condition that free text looks like."""
-        return self._condition_words.named_in(text)
+    def conditions_named_in(self, text: str) -> list[str]:
+        """Tokens of listed conditions that free text looks like, in the order of the text."""
+        return self._condition_words.all_named_in(text)
 
     def procedure_named_in(self, text: str) -> str | None:
         """Token of a listed procedure that free text looks like."""
@@ -189,7 +209,13 @@ class Terminology:
 
     def answer(self, codings: Iterable[Coding], text: str | None) -> str | None:
         """Token of a coded or textual answer: ``positive``, ``pregnant``, ``stable-disease`` …."""
-        return self._answers.token(codings) or (self._answer_strings.get(text.strip().casefold()) if text else None)
+        return next(iter(self.answers(codings, text)), None)
+
+    def answers(self, codings: Iterable[Coding], text: str | None) -> list[str]:
+        """Tokens of all codings and of the text, each once: more than one where they contradict each other."""
+        said = self._answer_strings.get(text.strip().casefold()) if text else None
+        found = [self._answers.token([coding]) for coding in codings]
+        return list(dict.fromkeys(token for token in (*found, said) if token is not None))
 
 
 @cache
@@ -223,6 +249,8 @@ def _kind(token: str, entry: Mapping[str, Any], units: Mapping[str, UnitTable]) 
         Decimal(plausible["at_least"]) if "at_least" in plausible else None,
         Decimal(plausible["at_most"]) if "at_most" in plausible else None,
         quantity is None or entry.get("answers") == "true",
+        entry.get("dated") == "true",
+        entry.get("asked") == "true",
     )
 
 
@@ -270,8 +298,11 @@ class _Words:
 
     def named_in(self, text: str) -> str | None:
         """The token of the first word found in the text."""
-        match = self.pattern.search(text)
-        return None if match is None else self.tokens.get(match[0].casefold())
+        return next(iter(self.all_named_in(text)), None)
+
+    def all_named_in(self, text: str) -> list[str]:
+        """The tokens of all words found in the text; a longer expression hides the words within it."""
+        return [self.tokens[match[0].casefold()] for match in self.pattern.finditer(text)]
 
 
 def _words(entries: Mapping[str, Any]) -> _Words:

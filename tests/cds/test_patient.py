@@ -72,7 +72,7 @@ def test_a_birth_sex_is_kept_apart_from_the_sex() -> None:
     patient = snapshot(_patient(extension=[{"url": url, "valueCode": "F"}])).patient
 
     assert patient is not None
-    assert (patient.sex, patient.recorded_female_at_birth) == ("male", True)
+    assert (patient.sex, patient.recorded_female) == ("male", "female in another record of sex")
 
 
 @pytest.mark.parametrize("sex", ["other", "unknown", None])

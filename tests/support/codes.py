@@ -40,6 +40,16 @@ def procedure(token: str) -> Json:
     return _first_concept(token, "procedures")
 
 
+def device(token: str) -> Json:
+    """CodeableConcept of a device."""
+    return _first_concept(token, "devices")
+
+
+def body_site(token: str) -> Json:
+    """CodeableConcept of the side of an operation."""
+    return _first_concept(token, "body-sites")
+
+
 def race(token: str) -> Json:
     """Coding of a race category."""
     return _first_coding(_entry(token, "race")["codes"])

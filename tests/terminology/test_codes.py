@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from cds.protocol_areas import CONTRACEPTIVE_METHODS
 from cds.terminology import load_terminology
 
 TERMINOLOGY = Path(__file__).parents[2] / "cds" / "terminology"
 FILES = sorted(path.name for path in TERMINOLOGY.glob("*.yaml"))
-CODED = [name for name in FILES if name not in ("systems.yaml", "units.yaml", "timing.yaml")]
+CODED = [name for name in FILES if name not in ("systems.yaml", "units.yaml", "timing.yaml", "programme.yaml")]
 # Files that are looked up as one.
 JOINED = [("conditions.yaml", "indications.yaml", "reactions.yaml"), ("answers.yaml", "responses.yaml")]
 
@@ -218,7 +219,7 @@ def test_case_sensitive_strings_are_accepted_strings(quantity: str) -> None:
     ],
 )
 def test_a_narrow_entry_is_not_hidden_by_a_wide_word(text: str, token: str) -> None:
-    assert load_terminology().condition_named_in(text) == token
+    assert load_terminology().conditions_named_in(text)[0] == token
 
 
 def test_grades_are_those_of_ctcae_in_every_system() -> None:
@@ -266,3 +267,14 @@ def test_a_dmd_id_carries_its_strength_under_the_snomed_uri() -> None:
     drug = terminology.drug([coding])
     assert drug is not None
     assert (drug.token, drug.strength_mg) == ("lenalidomide", Decimal("7.5"))
+
+
+def test_a_drug_that_is_a_contraceptive_names_a_method_that_rules_know() -> None:
+    named = {entry["contraceptive"] for entry in entries("drugs.yaml").values() if "contraceptive" in entry}
+
+    assert named
+    assert named <= CONTRACEPTIVE_METHODS
+
+
+def test_devices_are_methods_that_rules_know() -> None:
+    assert entries("devices.yaml").keys() <= CONTRACEPTIVE_METHODS
