@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 
 from cds.calculations import completed_years
+from cds.contraception import Contraception, read_contraception
 from cds.counted import latest, lowest_first
 from cds.course import Course, build_course
 from cds.episodes import NEUTROPHILS, PLATELETS
 from cds.kidney import Kidney, assess_kidney, cap_of, is_severe
 from cds.level import Level, Schedule
 from cds.parameters import Threshold, Truth
+from cds.pregnancy import PregnancyRecord, read_pregnancy_record
 from cds.protocol import Protocol
 from cds.regimen import Regimen, references_of
 from cds.reproduction import ReproductiveClass, reproductive_class
@@ -21,6 +23,9 @@ from cds.snapshot import DraftOrders, Fault, MedicationOrder, PatientSnapshot, R
 from cds.toxicity import Reactions, attributed_reactions, liver_hold, liver_hold_since
 
 COUNTS = (NEUTROPHILS, PLATELETS)
+HIDES = (Fault.UNIT, Fault.IMPLAUSIBLE, Fault.ABSENT, Fault.OTHER)
+"""Why a result that is not read may still have been one."""
+
 _STEROIDS = ("dexamethasone", "prednisone", "prednisolone")
 _G_CSF = "g-csf"
 
@@ -59,6 +64,40 @@ class Case:
         """A new start, or a restart after a long gap."""
         return self.course.new_start or self.course.restart
 
+    def was_known(self, *days: date | None) -> bool:
+        """Whether an earlier lenalidomide order was written after all these days: what they say was answered then."""
+        orders = [period.start for period in self.course.periods if period.start < self.today]
+        return bool(orders) and all(day is not None and day < orders[-1] for day in days)
+
+    def taken(self, drug_class: str, *, ended: Threshold | None = None) -> tuple[MedicationOrder, ...]:
+        """Drugs of a class taken now or drafted with this order; with ``ended`` also those that ended not that long ago.
+
+        What is given on the skin, into the eye or by inhalation does not count.
+        """
+        return tuple(
+            order
+            for order in (*self.concurrent_orders, *(self._ended_orders if ended is not None else ()))
+            if order.drug.drug_class == drug_class and not order.topical and not self._ended_before(order, ended)
+        )
+
+    @property
+    def _ended_orders(self) -> tuple[MedicationOrder, ...]:
+        return tuple(order for order in self.snapshot.orders if order.status in {"completed", "stopped"})
+
+    def _ended_before(self, order: MedicationOrder, ended: Threshold | None) -> bool:
+        """Whether an order ended, and longer ago than it may have."""
+        last_day = order.end
+        if (
+            last_day is None
+            and order.status == "completed"
+            and order.start is not None
+            and order.days_supply is not None
+        ):
+            last_day = order.start + timedelta(days=order.days_supply - 1)
+        if last_day is None or last_day >= self.today:
+            return False
+        return ended is None or ended.holds((self.today - last_day).days)
+
     @cached_property
     def kidney(self) -> Kidney:
         """Kidney function."""
@@ -79,6 +118,21 @@ class Case:
     def reproductive_class(self) -> ReproductiveClass:
         """Whether the patient can become pregnant."""
         return reproductive_class(self.snapshot, self.protocol, self.today)
+
+    @cached_property
+    def pregnancy(self) -> PregnancyRecord:
+        """Pregnancy tests and what is recorded of pregnancy."""
+        return read_pregnancy_record(self.snapshot, self.protocol, self.today)
+
+    @cached_property
+    def contraception(self) -> Contraception:
+        """Contraception on record."""
+        return read_contraception(self.snapshot, self.protocol, self.today)
+
+    @property
+    def treatment_is_over(self) -> bool:
+        """Whether no order is being written and the last one ended long ago."""
+        return self.regimen is None and self.course.restart
 
     @cached_property
     def reactions(self) -> Reactions:
@@ -179,7 +233,8 @@ class Case:
         """A systemic steroid of a combination regimen, active or drafted together with lenalidomide."""
         high = self.protocol.dosing.steroid_prednisone
         for order in self.concurrent_orders:
-            if order.drug.token not in _STEROIDS or order.topical:
+            ended = order.end is not None and order.end < self.today
+            if order.drug.token not in _STEROIDS or order.topical or ended or order.single_dose:
                 continue
             daily = order.dosing.daily_mg
             if order.drug.token == _STEROIDS[0] or (daily is not None and high.holds(daily)):
@@ -241,7 +296,7 @@ class Case:
     def hides_newer(self, token: str) -> Unread | None:
         """A result later than the latest readable one, so that the present value is not known."""
         usable = self._last_readable((token,))
-        newer = self.newer_unread((token,), Fault.UNIT, Fault.IMPLAUSIBLE, Fault.OTHER)
+        newer = self.newer_unread((token,), *HIDES)
         return next((unread for unread in newer if (unread.day or date.max) > usable), None)
 
     def _last_readable(self, tokens: Sequence[str]) -> date:

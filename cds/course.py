@@ -11,7 +11,7 @@ from itertools import pairwise
 from cds.episodes import Episode, cytopenia_episodes
 from cds.level import CYCLE_DAYS, Level
 from cds.parameters import Threshold
-from cds.periods import Period, periods_of
+from cds.periods import Period, covered_days, periods_of
 from cds.protocol import Protocol
 from cds.snapshot import LENALIDOMIDE, MedicationOrder, PatientSnapshot, ProcedureFact, Supply
 
@@ -69,12 +69,7 @@ class Course:
 
     def treatment_days_before(self, day: date) -> int:
         """Days covered by orders before a day, overlaps counted once."""
-        covered, reached = 0, date.min
-        for period in self.periods:
-            begin, end = max(period.start, reached), min(period.end or period.start, day)
-            if begin < end:
-                covered, reached = covered + (end - begin).days, end
-        return covered
+        return covered_days(self.periods, day)
 
     @property
     def completed_cycles(self) -> int:

@@ -56,7 +56,7 @@ class Parameter(Strict):
 
 
 _COMPARATORS = {"below": "below", "at_most": "at most", "at_least": "at least", "above": "above"}
-_PRINTED_UNITS = {"10*9/L": "×10⁹/L", "10*6/L": "×10⁶/L"}
+_PRINTED_UNITS = {"10*9/L": "×10⁹/L", "10*6/L": "×10⁶/L", "m[IU]/mL": "mIU/mL"}
 
 
 def printed_unit(unit: str) -> str:
@@ -173,6 +173,17 @@ class Choice(Parameter):
     def in_words(self) -> str:
         """The word itself."""
         return self.value
+
+
+class Listed(Parameter):
+    """Several tokens of the vocabulary."""
+
+    value: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def in_words(self) -> str:
+        """``tubal ligation, vasectomy``."""
+        return ", ".join(token.replace("-", " ") for token in self.value)
 
 
 class Flag(Parameter):

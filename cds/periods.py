@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -50,6 +51,16 @@ def periods_of(orders: list[MedicationOrder], protocol: Protocol, today: date) -
         (_period(group, protocol, today) for same_days in groups.values() for group in same_days),
         key=lambda period: (period.start, period.end or date.max, str(period.level)),
     )
+
+
+def covered_days(periods: Iterable[Period], before: date) -> int:
+    """Days that orders cover before a day, overlaps counted once; ``periods`` in the order of their start."""
+    covered, reached = 0, date.min
+    for period in periods:
+        begin, end = max(period.start, reached), min(period.end or period.start, before)
+        if begin < end:
+            covered, reached = covered + (end - begin).days, end
+    return covered
 
 
 def supply_days(order: MedicationOrder) -> int | None:

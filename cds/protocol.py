@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from cds import protocol_areas as areas
-from cds.parameters import Choice, Parameter, Strict, Threshold
+from cds.parameters import Choice, Listed, Parameter, Strict, Threshold
 from cds.strict_yaml import KnowledgeError, load
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_PROTOCOL = "fda-label"
 PROTOCOL_IDS = ("fda-label", "ema-smpc", "review-2020", "mskcc", "revallo", "weill-cornell")
 _COMMON = "common"
+_SHARED_CASES = ("cases-all.yaml", "cases-us-family.yaml", "cases-eu-family.yaml")
 _DIGEST_LENGTH = 12
 _AREAS = (
     "dosing",
@@ -32,6 +33,9 @@ _AREAS = (
     "reactions",
     "supply",
     "reproduction",
+    "pregnancy",
+    "contraception",
+    "interaction",
     "eligibility",
 )
 _PARTS_OF_ESCALATION = {
@@ -39,6 +43,15 @@ _PARTS_OF_ESCALATION = {
     "escalation_to": areas.SINGLE_STEP,
     "escalation_cycles": areas.SINGLE_STEP,
     "escalation_months": areas.STEPWISE,
+}
+_COUNTED_FROM = {
+    "contraception.lead": "at_least",
+    "pregnancy.first_test_from": "at_least",
+    "pregnancy.first_test_until": "at_most",
+    "pregnancy.second_test": "at_most",
+    "pregnancy.single_first_test": "at_most",
+    "pregnancy.per_prescription": "at_most",
+    "reproduction.menopause_months": "at_least",
 }
 _OPTIONAL_PART = re.compile(r"\[([^\[\]]*)\]")
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_]+\.[a-z0-9_]+)(\.amount)?\}")
@@ -85,6 +98,9 @@ class Protocol(Strict):
     reactions: areas.Reactions
     supply: areas.Supply
     reproduction: areas.Reproduction
+    pregnancy: areas.Pregnancy
+    contraception: areas.Contraception
+    interaction: areas.Interaction
     eligibility: areas.Eligibility
 
     @property
@@ -171,7 +187,7 @@ def read_protocols(folder: Traversable) -> dict[str, Protocol]:
 
 
 def _stray_files(folder: Traversable) -> list[str]:
-    known = {"common.yaml", "__init__.py", "__pycache__", *PROTOCOL_IDS}
+    known = {"common.yaml", *_SHARED_CASES, "__init__.py", "__pycache__", *PROTOCOL_IDS}
     stray = [item.name for item in folder.iterdir() if item.name not in known]
     for name in PROTOCOL_IDS:
         if (folder / name).is_dir():
@@ -295,7 +311,13 @@ def _contradictions(protocol: Protocol) -> list[str]:
         problems.append("dosing.escalation: a single step needs escalation_from, escalation_to and escalation_cycles")
     if dosing.escalation.value == areas.STEPWISE and dosing.escalation_months is None:
         problems.append("dosing.escalation: step by step needs escalation_months")
-    return problems + _renal_contradictions(protocol) + _heme_contradictions(protocol) + _choices(protocol)
+    return (
+        problems
+        + _renal_contradictions(protocol)
+        + _heme_contradictions(protocol)
+        + _pregnancy_contradictions(protocol)
+        + _choices(protocol)
+    )
 
 
 def _renal_contradictions(protocol: Protocol) -> list[str]:
@@ -321,6 +343,32 @@ def _heme_contradictions(protocol: Protocol) -> list[str]:
     return problems
 
 
+def _pregnancy_contradictions(protocol: Protocol) -> list[str]:
+    """Tests that would never be asked for, or could never be met; methods that no record can name."""
+    limits, problems = protocol.pregnancy, []
+    two = (limits.first_test_from, limits.first_test_until, limits.second_test)
+    if (None in two) is (limits.single_first_test is None) or (any(two) and None in two):
+        problems.append(
+            "pregnancy: needs single_first_test, or else first_test_from, first_test_until and second_test together"
+        )
+    if two[0] is not None and two[1] is not None and two[0].value > two[1].value:
+        problems.append("pregnancy.first_test_from: is above pregnancy.first_test_until")
+    if limits.hcg_negative.value > limits.hcg_positive.value:
+        problems.append("pregnancy.hcg_negative: is above pregnancy.hcg_positive")
+    # The rules count days from these numbers, so the comparator is part of what they mean.
+    for path, comparator in _COUNTED_FROM.items():
+        found = protocol.parameter(path)
+        if isinstance(found, Threshold) and found.comparator != comparator:
+            problems.append(f"{path}: is '{found.comparator}', expected '{comparator}'")
+    for path in ("contraception.effective", "contraception.additional", "contraception.oestrogen"):
+        listed = protocol.parameter(path)
+        named = listed.value if isinstance(listed, Listed) else ()
+        problems += [
+            f"{path}: '{token}' is not a method" for token in named if token not in areas.CONTRACEPTIVE_METHODS
+        ]
+    return problems
+
+
 def _choices(protocol: Protocol) -> list[str]:
     """Words that must be one of a few."""
     allowed = {
@@ -329,7 +377,14 @@ def _choices(protocol: Protocol) -> list[str]:
         "heme.start_one_low": {"warning", "critical"},
         "heme.start_both_low": {"warning", "critical"},
         "reproduction.family": {"US", "EU"},
+        "pregnancy.breastfeeding": {areas.HOLD, areas.ADVISE_AGAINST},
         "eligibility.transplant": {"autologous", "allogeneic", "any"},
+        "eligibility.mild_hypersensitivity": {"warning", "critical"},
+        "eligibility.analogue_hypersensitivity": {"warning", "critical if severe", "critical"},
+        "eligibility.refractory": {"info", "warning"},
+        "eligibility.plasma_cell_leukaemia": {"info", "warning"},
+        "eligibility.anti_hbc": {"info", "warning"},
+        "eligibility.hiv": {"warning"},
     }
     return [
         f"{path}: '{choice.value}' is none of: {', '.join(sorted(words))}"

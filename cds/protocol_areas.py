@@ -6,11 +6,33 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
-from cds.parameters import Choice, CycleWindows, DoseLevel, Doses, Flag, Ladder, RenalBands, Strict, Threshold
+from cds.parameters import Choice, CycleWindows, DoseLevel, Doses, Flag, Ladder, Listed, RenalBands, Strict, Threshold
 
 SINGLE_STEP, STEPWISE = "single step", "step by step"
 """The two kinds of ``dosing.escalation``; the third word is ``none``."""
+HOLD, ADVISE_AGAINST = "hold", "advise against"
+"""The two words of ``pregnancy.breastfeeding``."""
 
+
+CONTRACEPTIVE_METHODS = frozenset(
+    {
+        "tubal-ligation",
+        "vasectomy",
+        "intrauterine-device",
+        "hormonal-intrauterine-system",
+        "contraceptive-implant",
+        "contraceptive-injection",
+        "combined-hormonal-contraceptive",
+        "desogestrel-pill",
+        "progestogen-only-pill",
+        "hormonal-contraceptive",
+        "male-condom",
+        "diaphragm",
+        "cervical-cap",
+        "abstinence",
+    }
+)
+"""What a diagnosis, a procedure, a device, a drug or an answer may name as a method of contraception."""
 
 _WithUnit = TypeVar("_WithUnit", Threshold, Doses, RenalBands, CycleWindows)
 
@@ -29,6 +51,9 @@ def _in_unit(unit: str) -> AfterValidator:
 
 Count = Annotated[Threshold, _in_unit("10*9/L")]
 Days = Annotated[Threshold, _in_unit("days")]
+Hours = Annotated[Threshold, _in_unit("hours")]
+Weeks = Annotated[Threshold, _in_unit("weeks")]
+Gonadotropin = Annotated[Threshold, _in_unit("mIU/mL")]
 Months = Annotated[Threshold, _in_unit("months")]
 Years = Annotated[Threshold, _in_unit("years")]
 DailyDose = Annotated[Threshold, _in_unit("mg/day")]
@@ -38,6 +63,8 @@ Cycles = Annotated[Threshold, _in_unit("completed cycles")]
 Drops = Annotated[Threshold, _in_unit("drops")]
 Refills = Annotated[Threshold, _in_unit("refills")]
 Grade = Annotated[Threshold, _in_unit("(CTCAE grade)")]
+Haemoglobin = Annotated[Threshold, _in_unit("g/dL")]
+Percent = Annotated[Threshold, _in_unit("%")]
 TimesUpperLimit = Annotated[Threshold, _in_unit("times the upper limit of normal")]
 
 
@@ -154,6 +181,55 @@ class Reproduction(Strict):
     presumed_age: Years
 
 
+class Pregnancy(Strict):
+    """Area teratogenicity: tests, breastfeeding, and what men and women are told."""
+
+    hcg_positive: Gonadotropin
+    hcg_negative: Gonadotropin
+    assay_sensitivity: Gonadotropin
+    positive_needs_two_negatives: Days
+    record_counts: Days
+    breastfeeding: Choice
+    breastfeeding_counts: Days
+    first_test_from: Days | None = None
+    first_test_until: Days | None = None
+    second_test: Hours | None = None
+    single_first_test: Days | None = None
+    per_prescription: Days
+    weekly_period: Days | None = None
+    weekly_interval: Days | None = None
+    test_interval: Days
+    irregular_interval: Days | None = None
+    tubal_sterilisation_exempt: Flag | None = None
+    reported_to: Choice
+    after_stopping: Weeks
+    condom: Choice
+    condom_use: Choice
+
+
+class Contraception(Strict):
+    """Area teratogenicity: which contraception suffices, and since when."""
+
+    lead: Days
+    tail: Weeks
+    effective: Listed
+    additional: Listed | None = None
+    report_counts: Days
+    oestrogen: Listed
+    oestrogen_advice: Choice
+
+
+class Interaction(Strict):
+    """Area interaction: windows of tests and of other drugs."""
+
+    digoxin_level: Days
+    inr: Days
+    esa_haemoglobin: Haemoglobin | None = None
+    statin_watch: Weeks | None = None
+    pd1_ended: Days
+    overlap: Days
+
+
 class Eligibility(Strict):
     """Area eligibility, as far as it is built."""
 
@@ -161,3 +237,18 @@ class Eligibility(Strict):
     child: Years
     older_than_trial: Years | None = None
     not_represented: Years
+    mild_hypersensitivity: Choice
+    analogue_hypersensitivity: Choice
+    excludes_stable_disease: Flag | None = None
+    refractory: Choice
+    plasma_cell_leukaemia: Choice
+    anti_hbc: Choice
+    hepatitis_advice: Choice
+    past_hepatitis: Flag | None = None
+    hiv: Choice | None = None
+    liver: TimesUpperLimit | None = None
+    ejection_fraction: Percent | None = None
+    diffusing_capacity: Percent | None = None
+    exposure: Days | None = None
+    start_from: Days | None = None
+    start_until: Days | None = None

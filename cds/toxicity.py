@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from cds.counted import highest_first, latest
+from cds.parameters import Threshold
 from cds.protocol import Protocol
 from cds.snapshot import Measurement, PatientSnapshot, Reaction, Result
 
@@ -74,21 +75,29 @@ def attributed_reactions(snapshot: PatientSnapshot, protocol: Protocol, since: d
 
 def liver_hold(snapshot: PatientSnapshot, protocol: Protocol) -> Result | None:
     """The liver test, if any, whose latest value is so far above its own upper limit that treatment stops."""
-    for token in _graded_liver_tests(snapshot):
+    return liver_above(snapshot, protocol.liver.transaminases_hold, protocol.liver.bilirubin_hold)
 
-        def against(result: Result, token: str = token) -> bool:
-            return _stops(result, protocol, token)
+
+def liver_above(snapshot: PatientSnapshot, transaminases: Threshold, bilirubin: Threshold) -> Result | None:
+    """The liver test, if any, whose latest value meets a limit in multiples of its own upper limit of normal."""
+    for token in _graded_liver_tests(snapshot):
+        limit = bilirubin if token == _BILIRUBIN else transaminases
+
+        def against(result: Result, limit: Threshold = limit) -> bool:
+            return _is_above(result, limit)
 
         found = latest(_measured(snapshot, token), worse=highest_first, against=against)
-        if found is not None and _stops(found, protocol, token):
+        if found is not None and _is_above(found, limit):
             return found
     return None
 
 
 def liver_hold_since(snapshot: PatientSnapshot, protocol: Protocol, since: date | None) -> bool:
     """Whether a liver test stopped treatment at any time since maintenance start."""
+    limits = protocol.liver
     return since is not None and any(
-        result.day >= since and _stops(result, protocol, token)
+        result.day >= since
+        and _is_above(result, limits.bilirubin_hold if token == _BILIRUBIN else limits.transaminases_hold)
         for token in _graded_liver_tests(snapshot)
         for result in _measured(snapshot, token)
     )
@@ -102,8 +111,7 @@ def _measured(snapshot: PatientSnapshot, token: str) -> list[Result]:
     return [result for result in snapshot.of(token) if result.measurement is not None]
 
 
-def _stops(result: Result, protocol: Protocol, token: str) -> bool:
-    limit = protocol.liver.bilirubin_hold if token == _BILIRUBIN else protocol.liver.transaminases_hold
+def _is_above(result: Result, limit: Threshold) -> bool:
     if result.measurement is None or not result.upper_limit:
         return False
     times = Measurement(result.measurement.value / result.upper_limit, result.measurement.comparator)

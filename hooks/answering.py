@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from cds import DEFAULT_PROTOCOL, evaluate, load_protocols
+from cds import evaluate, load_protocols
 from cds.fhir import Found, Medications, PatientIdentity, Reading, current_trials, read_drafts, read_snapshot
 from cds.protocol import Protocol
 from cds.snapshot import LENALIDOMIDE, Unread
 from cds.terminology import load_terminology
+from hooks.card_profile import fitted
 from hooks.cards import Request, cards_for
 from hooks.explanation import explanation
 from hooks.prefetch import read_prefetch
 from hooks.problems import MalformedError, UnobtainableError, UnsuitableError
+from hooks.settings import ANY_CLIENT, Client
 from hooks.wire import EXTENSION, PATIENT_VIEW, SERVICES, HookRequest, Json, read_request
 
 
@@ -25,32 +27,35 @@ def answer(
     protocol: str | None = None,
     explain: bool = False,
     service: str | None = None,
-    default_protocol: str = DEFAULT_PROTOCOL,
+    client: Client = ANY_CLIENT,
 ) -> Json:
     """The CDS Hooks response to a request.
 
-    ``now`` is aware, in the organisation's zone. ``protocol`` wins over everything the request says; ``default_protocol``
-    applies when nothing else does. ``service`` is the id of the endpoint called, where there is one. Raises
+    ``now`` is aware, in the organisation's zone. ``protocol`` wins over everything the request and the client say.
+    ``service`` is the id of the endpoint called, where there is one; ``client`` what is configured for the caller. Raises
     ``hooks.problems.Problem`` when the request is refused.
     """
     try:
-        return _answer(read_request(request), now, protocol, default_protocol, service, explain=explain)
+        called = read_request(request)
+        _check_hook(called, service)
+        return _answer(called, now, protocol, client, explain=explain)
     except RecursionError:
         raise MalformedError("", "the body is nested too deeply") from None
 
 
-def _answer(
-    request: HookRequest, now: datetime, protocol: str | None, default: str, service: str | None, *, explain: bool
-) -> Json:
-    _check_hook(request, service)
+def _answer(request: HookRequest, now: datetime, protocol: str | None, client: Client, *, explain: bool) -> Json:
     supplied = read_prefetch(request.prefetch)
     drafts, refused = _draft_entries(request.draft_orders)
     everything = (*supplied.found, *drafts)
     terminology = load_terminology()
     reading = Reading(
-        PatientIdentity(request.patient_id, everything, request.fhir_server), Medications(everything), terminology, now
+        PatientIdentity(request.patient_id, everything, request.fhir_server),
+        Medications(everything),
+        terminology,
+        now,
+        terminology.programme.with_local(client.programme),
     )
-    chosen, note = _choose_protocol(request, protocol, default, current_trials(everything, reading.patient))
+    chosen, note = _choose_protocol(request, protocol, client.protocol, current_trials(everything, reading.patient))
     _check_selections(request, drafts)
     orders, unresolved = read_drafts(drafts, request.selections, reading)
     asked = [draft for draft in unresolved if request.selections is None or draft in request.selections]
@@ -69,9 +74,8 @@ def _answer(
         for item in drafts
         if item.resource.get("id")
     }
-    response: Json = {
-        "cards": cards_for(evaluation, Request(request.hook, request.hook_instance, request.patient_id, by_reference))
-    }
+    cards = cards_for(evaluation, Request(request.hook, request.hook_instance, request.patient_id, by_reference))
+    response: Json = {"cards": [fitted(card, client.card_profile) for card in cards]}
     if explain:
         response["extension"] = {f"{EXTENSION}.evaluation": explanation(evaluation, request.hook, supplied.supply)}
     return response

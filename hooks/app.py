@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
                         now=_now(document, settings),
                         explain=settings.explain,
                         service=service,
-                        default_protocol=settings.protocol,
+                        client=settings.client,
                     )
                 )
             )

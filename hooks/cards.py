@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from cds.evaluation import INVITATIONS, Evaluation, Judgement
-from cds.findings import Action, Finding, Indicator, Outcome, Recommendation
+from cds.evaluation import Evaluation, Judgement
+from cds.findings import Action, Finding, Indicator, Recommendation
 from cds.protocol import Protocol
 from cds.snapshot import REQUIRED_KINDS, PatientSnapshot, Unread
 from cds.words import on
+from hooks.card_kinds import DOSE, OVERRIDE_REASONS, PREGNANCY, shown_findings
 from hooks.markdown import escaped, headline
 from hooks.suggestions import changes_an_order, suggestions_for
-from hooks.wire import EXTENSION, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW, Json
+from hooks.wire import EXTENSION, Json
 
 _SYSTEM = "urn:lenalidomide-maintenance"
 _LONG_LIST = 5
@@ -29,35 +30,7 @@ _KIND_NAMES = {
 _NO_DOCUMENT = {"[policy]": "policy of this service", "[unverified]": "not verified in a source"}
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What one hook shows: the least indicator that makes a card, and the informations that make one nevertheless."""
-
-    least: Indicator
-    also: frozenset[str]
-    hides_orders_without_dose: bool = False
-
-
-SHOWN_AT: Mapping[str, Shown] = {
-    ORDER_SELECT: Shown(Indicator.WARNING, INVITATIONS, hides_orders_without_dose=True),
-    ORDER_SIGN: Shown(Indicator.WARNING, INVITATIONS),
-    PATIENT_VIEW: Shown(Indicator.WARNING, frozenset({"monitoring.creatinine-due"})),
-}
-
-DOSE, CHECKS = "dose", "checks due"
-_OVERRIDE_REASONS = {
-    DOSE: (
-        ("clinical-judgement", "Clinical judgement: benefit outweighs the risk"),
-        ("data-outdated", "The data used are wrong or out of date"),
-        ("not-maintenance", "Not maintenance therapy"),
-        ("specialist-agreed", "Agreed with the haematologist"),
-    ),
-    CHECKS: (
-        ("done-elsewhere", "Done elsewhere"),
-        ("will-be-done", "Will be done"),
-        ("not-applicable", "Does not apply to this patient"),
-    ),
-}
+_GIVES_A_LEVEL = {Action.MODIFY, Action.PROCEED}
 _HEADINGS = {
     Action.DISCONTINUE: "Stop lenalidomide",
     Action.HOLD: "Hold lenalidomide",
@@ -82,91 +55,90 @@ def cards_for(evaluation: Evaluation, request: Request) -> list[Json]:
     return sorted(cards, key=lambda card: -Indicator(card["indicator"]).rank)
 
 
-def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
-    """The findings of each card that the hook shows, by card kind."""
-    shown = SHOWN_AT[hook]
-    groups: dict[str, list[Finding]] = {DOSE: [], CHECKS: []}
-    for finding in [item for item in judgement.findings if item.alone] or judgement.findings:
-        if _adds_something(finding) and not (shown.hides_orders_without_dose and finding.waits_for_dose):
-            groups[_kind(finding)].append(finding)
-    return {
-        kind: findings for kind, findings in groups.items() if any(_makes_card(finding, shown) for finding in findings)
-    }
-
-
-def _kind(finding: Finding) -> str:
-    unread = finding.id == "monitoring.unit-unknown"
-    belongs_to_dose = finding.area not in {"monitoring", "eligibility"} or finding.action is not None or unread
-    return DOSE if belongs_to_dose or finding.indicator is Indicator.CRITICAL else CHECKS
-
-
-def _makes_card(finding: Finding, shown: Shown) -> bool:
-    return finding.id in shown.also or (
-        finding.indicator.rank >= shown.least.rank and finding.outcome is not Outcome.UNKNOWN
-    )
-
-
 def _cards(judgement: Judgement, evaluation: Evaluation, request: Request) -> list[Json]:
     groups = shown_findings(judgement, request.hook)
-    return [
-        _card(kind, findings, judgement.recommendation if kind == DOSE else None, judgement, evaluation, request)
-        for kind, findings in groups.items()
-    ]
+    return [_card(kind, findings, judgement, evaluation, request) for kind, findings in groups.items()]
 
 
 def _card(
     kind: str,
     findings: Sequence[Finding],
-    recommendation: Recommendation | None,
     judgement: Judgement,
     evaluation: Evaluation,
     request: Request,
 ) -> Json:
-    protocol = evaluation.protocol
+    recommendation = _given_by(findings, kind, judgement.recommendation)
     lead = _lead(findings, recommendation)
     indicator = max((finding.indicator for finding in findings), key=lambda item: item.rank)
     topic = _topic(lead, indicator)
     order = ",".join(judgement.regimen.references) if judgement.regimen is not None else ""
     uuid = _uuid(f"{request.hook_instance} {order} {topic}")
-    advice = (
-        f"{recommendation.action.value} {recommendation.level or recommendation.resume_at}" if recommendation else kind
-    )
-    source = {
-        "label": protocol.document.short,
-        "topic": {"system": f"{_SYSTEM}:rule", "code": topic, "display": lead.id},
-    }
-    if protocol.document.url is not None:
-        source["url"] = protocol.document.url
-    card: Json = {
+    advice = _advice(kind, findings, recommendation)
+    return {
         "uuid": str(uuid),
         "summary": headline(_with_order(lead.summary, judgement, evaluation)),
         "indicator": indicator.value,
-        "detail": _detail(findings, lead, recommendation, judgement, evaluation),
-        "source": source,
-        "overrideReasons": [
-            {"system": f"{_SYSTEM}:override-reason", "code": code, "display": display}
-            for code, display in _OVERRIDE_REASONS[kind]
-        ],
+        "detail": _detail(kind, findings, lead, recommendation, judgement, evaluation),
+        "source": _source(evaluation.protocol, lead, topic),
         "extension": {f"{EXTENSION}.decision": str(_uuid(f"{request.patient_id} {order} {topic} {advice}"))},
+        **_overrides(kind, indicator),
+        **_offers(kind, findings, recommendation, judgement, request, uuid),
     }
-    offers = suggestions_for(
-        judgement if kind == DOSE else _without_draft(judgement), findings, request.drafts, request.patient_id, uuid
-    )
-    if offers:
-        card["suggestions"] = offers
-        # Only offers that touch the same draft, or answer the same question, exclude one another.
-        alternatives = [offer for offer in offers if changes_an_order(offer)]
-        card["selectionBehavior"] = "at-most-one" if len(alternatives) > 1 else "any"
-    return card
+
+
+def _source(protocol: Protocol, lead: Finding, topic: str) -> Json:
+    """The protocol's document, and the kind of advice by which an earlier override is recognised."""
+    named = {"system": f"{_SYSTEM}:rule", "code": topic, "display": lead.id}
+    source = {"label": protocol.document.short, "topic": named}
+    return source if protocol.document.url is None else {**source, "url": protocol.document.url}
+
+
+def _overrides(kind: str, indicator: Indicator) -> Json:
+    """The reasons an override may give; there is nothing to override in counselling."""
+    if kind == PREGNANCY and indicator is Indicator.INFO:
+        return {}
+    reasons = [
+        {"system": f"{_SYSTEM}:override-reason", "code": code, "display": display}
+        for code, display in OVERRIDE_REASONS[kind]
+    ]
+    return {"overrideReasons": reasons}
+
+
+def _offers(
+    kind: str,
+    findings: Sequence[Finding],
+    recommendation: Recommendation | None,
+    judgement: Judgement,
+    request: Request,
+    card: UUID,
+) -> Json:
+    """The suggestions; only offers that touch the same draft, or answer the same question, exclude one another."""
+    about = judgement if recommendation is not None else Judgement(judgement.case, None, judgement.findings, None)
+    offers = suggestions_for(about, findings, request.drafts, request.patient_id, card, may_wait=kind == PREGNANCY)
+    if not offers:
+        return {}
+    alternatives = [offer for offer in offers if changes_an_order(offer)]
+    return {"suggestions": offers, "selectionBehavior": "at-most-one" if len(alternatives) > 1 else "any"}
+
+
+def _given_by(findings: Sequence[Finding], kind: str, recommendation: Recommendation | None) -> Recommendation | None:
+    """The recommendation as far as it is this card's: it stands where its reasons do; without any it is about the dose."""
+    if recommendation is None or {finding.id for finding in findings} & set(recommendation.reasons):
+        return recommendation
+    return recommendation if kind == DOSE and recommendation.action in _GIVES_A_LEVEL else None
+
+
+def _advice(kind: str, findings: Sequence[Finding], recommendation: Recommendation | None) -> str:
+    """What the card asks for, in words that are the same at every hook."""
+    if kind == DOSE and recommendation is not None:
+        return f"{recommendation.action.value} {recommendation.level or recommendation.resume_at}"
+    asked = {finding.action for finding in findings}
+    return next((action.value for action in Action if action in asked), kind)
 
 
 def _uuid(name: str) -> UUID:
     """The same uuid for the same name, whatever characters a request brought into it."""
     return uuid5(NAMESPACE_URL, name.encode("utf-8", "backslashreplace").decode())
-
-
-def _without_draft(judgement: Judgement) -> Judgement:
-    return Judgement(judgement.case, None, judgement.findings, None)
 
 
 def _lead(findings: Sequence[Finding], recommendation: Recommendation | None) -> Finding:
@@ -191,6 +163,7 @@ def _with_order(summary: str, judgement: Judgement, evaluation: Evaluation) -> s
 
 
 def _detail(
+    kind: str,
     findings: Sequence[Finding],
     lead: Finding,
     recommendation: Recommendation | None,
@@ -199,7 +172,8 @@ def _detail(
 ) -> str:
     protocol = evaluation.protocol
     parts = [
-        _heading(recommendation, lead),
+        # What the order waits for stands in the headline, and what to do in the first line.
+        "" if kind == PREGNANCY else _heading(recommendation, lead),
         escaped(lead.advice),
         f"*Rule:* {escaped(lead.rule)}",
         _sources(lead, protocol),
@@ -225,11 +199,6 @@ def _heading(recommendation: Recommendation | None, lead: Finding) -> str:
     if recommendation.resume_at is not None:
         heading += f"; resume at {recommendation.resume_at.in_words}"
     return f"**{escaped(heading)}**"
-
-
-def _adds_something(finding: Finding) -> bool:
-    """A count that could not decide is said by the finding that asks for a new one; known advice is not repeated."""
-    return not finding.found_before and not (finding.outcome is Outcome.UNKNOWN and finding.area == "heme")
 
 
 def _line(finding: Finding, recommendation: Recommendation | None) -> str:

@@ -132,7 +132,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     refused = False
     for text in _request_texts(options):
         try:
-            print(_answered(text, options, settings.time_zone))
+            print(_answered(text, options, settings))
         except Problem as problem:
             refused = True
             print(encode(operation_outcome(problem)))
@@ -145,11 +145,17 @@ def _request_texts(options: argparse.Namespace) -> Iterator[bytes]:
         yield from (line for line in source.splitlines() if line.strip()) if options.ndjson else (source,)
 
 
-def _answered(text: bytes, options: argparse.Namespace, zone: tzinfo) -> str:
+def _answered(text: bytes, options: argparse.Namespace, settings: Settings) -> str:
     document = decode(text)
     if not isinstance(document, dict):
         raise MalformedError("body", "expected a JSON object")
-    response = answer(document, now=_now(document, options.now, zone), protocol=options.protocol, explain=True)
+    response = answer(
+        document,
+        now=_now(document, options.now, settings.time_zone),
+        protocol=options.protocol,
+        explain=True,
+        client=settings.client,
+    )
     return cards_as_text(response) if options.cards else encode(response)
 
 

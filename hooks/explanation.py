@@ -8,7 +8,7 @@ from cds.evaluation import Evaluation, Judgement
 from cds.findings import Finding, Recommendation
 from cds.level import Level
 from cds.snapshot import REQUIRED_KINDS, Supply
-from hooks.cards import shown_findings
+from hooks.card_kinds import shown_findings
 from hooks.wire import Json, number
 
 

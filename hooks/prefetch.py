@@ -13,7 +13,6 @@ from cds.snapshot import REQUIRED_KINDS, Supply, Unread
 from cds.terminology import Terminology
 
 _COUNT = 200
-_LOINC = "http://loinc.org"
 _PATIENT = "Patient/{{context.patientId}}"
 
 OBSERVATION_KEYS: Mapping[str, tuple[str, ...]] = {
@@ -30,7 +29,16 @@ OBSERVATION_KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "kidney": ("creatinine", "egfr", "creatinine-clearance-measured", "creatinine-clearance-cockcroft-gault"),
     "vitals": ("body-weight", "body-weight-stated", "body-height", "bmi"),
-    "pregnancy": ("hcg", "pregnancy-status", "last-menstrual-period", "menopausal-status", "contraception-method"),
+    "pregnancy": (
+        "hcg",
+        "pregnancy-status",
+        "estimated-delivery-date",
+        "breastfeeding-status",
+        "last-menstrual-period",
+        "menopausal-status",
+        "age-at-menopause",
+        "contraception-method",
+    ),
     "chemistry": ("alt", "ast", "bilirubin", "tsh", "inr", "haemoglobin", "calcium"),
     "serology": ("hbsag", "anti-hbc", "hbv-dna", "anti-hcv", "hcv-rna", "hiv", "lvef"),
     "response": ("disease-response", "m-protein", "m-protein-band-1", "kappa-flc", "lambda-flc", "flc-ratio"),
@@ -75,8 +83,8 @@ def templates(terminology: Terminology) -> dict[str, str]:
     """The prefetch templates of every service, within the portable query subset."""
     searches = {"patient": _PATIENT}
     for key, tokens in OBSERVATION_KEYS.items():
-        codes = [code for token in tokens for code in terminology.loinc_codes(token)]
-        query = quote(",".join(f"{_LOINC}|{code}" for code in codes), safe="")
+        codes = [coding for token in tokens for coding in terminology.observation_codes(token)]
+        query = quote(",".join(f"{system}|{code}" for system, code in codes), safe="")
         searches[key] = f"Observation?patient={_PATIENT}&code={query}&_sort=-date&_count={_COUNT}"
     for key, (kind, sort) in _SEARCHES.items():
         searches[key] = f"{kind}?patient={_PATIENT}&_sort={sort}&_count={_COUNT}"

@@ -5,19 +5,36 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cds import DEFAULT_PROTOCOL
+from cds.strict_yaml import KnowledgeError, load
+from cds.terminology import NOWHERE, ProgrammePlaces, programme_places
+from hooks.card_profile import BASE, PROFILES
 
 _MEGABYTE = 1024 * 1024
 _DEFAULT_BODY_LIMIT_MB = 10
 
 
 @dataclass(frozen=True)
+class Client:
+    """What is known of the calling record system: its protocol, where it shows the programme, what its cards can do."""
+
+    protocol: str = DEFAULT_PROTOCOL
+    programme: ProgrammePlaces = NOWHERE
+    card_profile: str = BASE
+
+
+ANY_CLIENT = Client()
+"""A client of which nothing is configured."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """``open_mode`` (loopback, no client authentication) honours the request's own ``now``; ``body_limit`` in bytes."""
 
-    protocol: str = DEFAULT_PROTOCOL
+    client: Client = ANY_CLIENT
     time_zone: tzinfo = UTC
     explain: bool = False
     open_mode: bool = True
@@ -29,7 +46,7 @@ class SettingsError(Exception):
 
 
 def from_environment(protocol: str | None = None) -> Settings:
-    """``CDS_TIME_ZONE`` (IANA name), ``CDS_EXPLAIN`` (1 or 0) and ``CDS_BODY_LIMIT_MB``."""
+    """The settings named ``CDS_…``; the operator's page lists them. ``SettingsError`` names one that cannot be used."""
     limit = os.environ.get("CDS_BODY_LIMIT_MB", str(_DEFAULT_BODY_LIMIT_MB))
     if not limit.isdecimal() or int(limit) < 1:
         msg = f"CDS_BODY_LIMIT_MB is '{limit}', expected a whole number of megabytes"
@@ -38,7 +55,29 @@ def from_environment(protocol: str | None = None) -> Settings:
     if explain not in {"0", "1"}:
         msg = f"CDS_EXPLAIN is '{explain}', expected 0 or 1"
         raise SettingsError(msg)
-    return Settings(protocol or DEFAULT_PROTOCOL, _time_zone(), explain == "1", body_limit=int(limit) * _MEGABYTE)
+    profile = os.environ.get("CDS_CARD_PROFILE", BASE)
+    if profile not in PROFILES:
+        msg = f"CDS_CARD_PROFILE is '{profile}', expected {' or '.join(PROFILES)}"
+        raise SettingsError(msg)
+    client = Client(protocol or DEFAULT_PROTOCOL, _programme(), profile)
+    return Settings(client, _time_zone(), explain == "1", body_limit=int(limit) * _MEGABYTE)
+
+
+def _programme() -> ProgrammePlaces:
+    """A file of the same shape as ``cds/terminology/programme.yaml``."""
+    name = os.environ.get("CDS_PROGRAMME_EVIDENCE")
+    if not name:
+        return NOWHERE
+    problems: list[str] = []
+    places = NOWHERE
+    try:
+        places = programme_places(load(Path(name), problems), name)
+    except (OSError, KnowledgeError) as error:
+        problems.append(str(error))
+    if problems:
+        msg = f"CDS_PROGRAMME_EVIDENCE: {'; '.join(problems)}"
+        raise SettingsError(msg)
+    return places
 
 
 def _time_zone() -> tzinfo:

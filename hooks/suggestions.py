@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -23,14 +25,27 @@ def suggestions_for(
     drafts: Mapping[str, Mapping[str, Any]],
     patient_id: str,
     card: UUID,
+    *,
+    may_wait: bool,
 ) -> list[Json]:
-    """Suggestions of one card; ``drafts`` are the draft orders as received, by reference."""
+    """Suggestions of one card; ``drafts`` are the draft orders as received, by reference.
+
+    ``may_wait``: an order that cannot be judged yet may also be taken back, and written again when it can.
+    """
     terminology = load_terminology()
     offers = _draft_offers(judgement, findings, drafts, terminology)
     drugs = dict.fromkeys(drug for finding in findings for drug in finding.order_drugs)
     offers += [_order_drug(drug, terminology, patient_id) for drug in drugs]
     tests = dict.fromkeys(test for finding in findings for test in finding.order_tests)
     offers += [_order_test(test, terminology, patient_id) for test in tests]
+    recommendation = judgement.recommendation
+    if (
+        may_wait
+        and recommendation is not None
+        and recommendation.action is Action.DEFER
+        and judgement.regimen is not None
+    ):
+        offers += _removal(judgement.regimen.references, drafts)
     return [
         {"label": label, "uuid": str(uuid5(card, f"{index} {label}")), "actions": actions}
         for index, (label, actions) in enumerate(offers)
@@ -117,8 +132,19 @@ def _stocked(judgement: Judgement) -> Level | None:
 
 
 def _named(corrections: Sequence[Correction]) -> str:
-    names = dict.fromkeys(correction.field.replace("_", " ") for correction in corrections)
-    return ", ".join(names)
+    return ", ".join(dict.fromkeys(_correction(correction) for correction in corrections))
+
+
+def _correction(correction: Correction) -> str:
+    """``days supply to 28``; words to be added stand in the order itself."""
+    name = correction.field.replace("_", " ")
+    match correction.value:
+        case Decimal():
+            return f"{name} to {plain(correction.value)}"
+        case int() | date():
+            return f"{name} to {correction.value}"
+        case _:
+            return name
 
 
 def _removal(references: Sequence[str], drafts: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[Json]]]:
@@ -131,13 +157,13 @@ def _delete(reference: str) -> Json:
 
 
 def _order_test(test: str, terminology: Terminology, patient_id: str) -> tuple[str, list[Json]]:
-    name, code, display = terminology.orderable(test)
+    name, coding = terminology.orderable(test)
     resource = {
         "resourceType": "ServiceRequest",
         "status": "draft",
         "intent": "order",
         "code": {
-            "coding": [{"system": terminology.system_uris["loinc"], "code": code, "display": display}],
+            "coding": [dict(coding)],
             "text": name,
         },
         "subject": {"reference": f"Patient/{patient_id}"},

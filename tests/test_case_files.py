@@ -80,3 +80,18 @@ def test_a_mistake_is_named_with_file_and_case(tmp_path: Path, cases: str, probl
         _load(tmp_path, cases)
 
     assert f"fda-label/cases.yaml: {problem}" in str(error.value)
+
+
+@pytest.mark.parametrize("protocols", ["", "protocols: []\n", "protocols: [fda-label, nccn]\n"])
+def test_shared_cases_that_no_known_protocol_runs_are_refused(protocols: str, tmp_path: Path) -> None:
+    (tmp_path / "cases-shared.yaml").write_text(protocols + _BASELINE + _CASE % "", encoding="utf-8")
+
+    with pytest.raises(CaseFileError, match=r"cases-shared\.yaml: protocols: expected some of fda-label"):
+        load_cases(tmp_path)
+
+
+def test_shared_cases_run_under_each_protocol_they_name(tmp_path: Path) -> None:
+    text = "protocols: [fda-label, mskcc]\n" + _BASELINE + _CASE % ""
+    (tmp_path / "cases-shared.yaml").write_text(text, encoding="utf-8")
+
+    assert [protocol for protocol, _ in load_cases(tmp_path)] == ["fda-label", "mskcc"]

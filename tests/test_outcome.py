@@ -86,7 +86,7 @@ def test_a_rule_that_could_not_be_evaluated_fails_every_case() -> None:
     [
         ("proceed", {"interaction.statin": "warning"}, "proceed"),
         ("hold", {"vte.anticoag-thrombocytopenia": "critical", "heme.plt-interrupt": "critical"}, "hold"),
-        ("defer", {"teratogenicity.test-ongoing": "critical"}, None),
+        ("hold", {"vte.active-event": "critical"}, None),
         ("discontinue", {"eligibility.gvhd": "critical", "heme.anc-watch": "info"}, None),
     ],
 )

@@ -17,6 +17,7 @@ OLDER_MAN = "Carroll"  # 66, obesity
 GIRL = "Gabriele"  # 11
 DEAD_WOMAN = "Kallie"  # died in 2011, her medication orders still active
 WOMAN_WITH_KIDNEY_DISEASE = "Lean"  # 75, creatinine 3.1 mg/dL almost a year ago
+PROTOCOL = "org.lenalidomide-maintenance.protocol"
 YOUNG_WOMAN = "Margie"  # 25, three pregnancies, a contraceptive pill
 
 LIVING_ADULTS = [WORKING_MAN, OLDER_MAN, WOMAN_WITH_KIDNEY_DISEASE, YOUNG_WOMAN]
@@ -48,10 +49,11 @@ def words(answer: Json) -> str:
 
 
 def assert_waits_for_tests(answer: Json) -> None:
-    """No dose can be judged: blood count and creatinine are to be ordered first, and nothing is changed or removed."""
+    """No dose can be judged: blood count and creatinine are to be ordered first, and nothing is changed."""
     assert action(answer) == "defer"
     assert fired(answer) >= {"monitoring.cbc-due", "renal.unknown"}
-    assert offered_types(answer) == {"create"}
+    assert "create" in offered_types(answer)
+    assert "update" not in offered_types(answer)
 
 
 @whole_records
@@ -128,6 +130,44 @@ def test_a_woman_of_75_without_a_recorded_menopause_is_presumed_past_it() -> Non
 @whole_records
 def test_a_woman_of_25_can_become_pregnant_and_her_pregnancies_are_over() -> None:
     assert facts(answered(YOUNG_WOMAN))["reproductive_class"] == "frp"
+
+
+@whole_records
+def test_her_order_waits_first_for_two_pregnancy_tests_with_the_earliest_day_named() -> None:
+    first = answered(YOUNG_WOMAN)["cards"][0]
+    assert first["indicator"] == "critical"
+    assert (
+        first["summary"]
+        == "Do not start yet: two negative pregnancy tests needed; earliest 25 Jan if on contraception since 28 Dec 2020"
+    )
+    assert "from 25 Jan to 29 Jan" in first["detail"]
+    offered = [one["actions"][0] for one in first["suggestions"]]
+    assert [one["resource"]["code"]["coding"][0]["code"] for one in offered if one["type"] == "create"] == [
+        "2118-8",  # the pregnancy test in serum
+        "410290005",  # counselling
+    ]
+
+
+@whole_records
+def test_her_pill_is_seen_with_its_risk_and_a_second_method_is_asked_for() -> None:
+    first = answered(YOUNG_WOMAN)["cards"][0]
+    assert "combined hormonal contraceptive (risk of thrombosis) documented, a barrier is missing" in first["detail"]
+    assert fired(answered(YOUNG_WOMAN)) & {"teratogenicity.pregnant", "teratogenicity.positive-test"} == set()
+
+
+@whole_records
+def test_under_the_eu_protocol_her_pill_is_to_be_changed_and_one_test_is_enough() -> None:
+    request = {**request_of(record(WHOLE, YOUNG_WOMAN)), "extension": {PROTOCOL: "ema-smpc"}}
+    first = answer_to(request)["cards"][0]
+    assert first["summary"].startswith("Do not start yet: pregnancy test needed, no negative test on record")
+    assert "not an accepted method" in first["detail"]
+
+
+@whole_records
+def test_a_woman_of_75_gets_no_word_about_pregnancy() -> None:
+    answer = answered(WOMAN_WITH_KIDNEY_DISEASE)
+    assert "regnan" not in words(answer)
+    assert "2118-8" not in str(answer["cards"])
 
 
 @whole_records

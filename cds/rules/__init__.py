@@ -1,6 +1,21 @@
 """The rules, by area; their order is the order of the catalogue."""
 
-from cds.rules import course_changes, dosing, eligibility, heme, monitoring, renal, supply
+from cds.rules import (
+    course_changes,
+    disease,
+    dosing,
+    eligibility,
+    heme,
+    hypersensitivity,
+    infections,
+    interaction,
+    monitoring,
+    pregnancy_prevention,
+    renal,
+    supply,
+    teratogenicity,
+    trial_exclusions,
+)
 from cds.rules.rule import Report, Rule, rule
 
 RULES: tuple[Rule, ...] = (
@@ -8,9 +23,16 @@ RULES: tuple[Rule, ...] = (
     *course_changes.RULES,
     *renal.RULES,
     *heme.RULES,
+    *teratogenicity.RULES,
+    *pregnancy_prevention.RULES,
+    *interaction.RULES,
     *supply.RULES,
     *monitoring.RULES,
     *eligibility.RULES,
+    *hypersensitivity.RULES,
+    *disease.RULES,
+    *infections.RULES,
+    *trial_exclusions.RULES,
 )
 
 __all__ = ["RULES", "Report", "Rule", "rule"]

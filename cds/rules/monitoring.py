@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from cds.case import COUNTS, Case
+from cds.case import COUNTS, HIDES, Case
 from cds.episodes import NEUTROPHILS, PLATELETS
 from cds.findings import Action, Indicator
 from cds.level import plain
 from cds.parameters import Threshold
+from cds.pregnancy import HCG
 from cds.recommend import next_step, step_is_earned
 from cds.rules.rule import Report, rule
 from cds.snapshot import Fault
-from cds.words import NAMES, amount, listed, of_result, on, reading
+from cds.words import NAMES, amount, listed, of_result, of_unread, on, reading
 
-_WITH_UNITS = (*COUNTS, "creatinine", "body-weight", "body-weight-stated", "hcg")
+_WITH_UNITS = (*COUNTS, "creatinine", "body-weight", "body-weight-stated", HCG)
 
 
 def _limit(case: Case, token: str) -> Threshold:
@@ -33,8 +34,7 @@ def _limit(case: Case, token: str) -> Threshold:
 def cbc_due(case: Case) -> Report | None:
     """Neutrophils or platelets are missing, too old or undecidable."""
     problems = [problem for token in COUNTS if (problem := _problem(case, token))]
-    finished = case.regimen is None and case.course.restart
-    if not problems or finished:
+    if not problems or case.treatment_is_over:
         return None
     return Report(
         Indicator.WARNING,
@@ -74,20 +74,29 @@ def _escalation_hangs_on(case: Case, token: str) -> bool:
 
 @rule(
     "monitoring.unit-unknown",
-    "A result without a unit, in a unit that is not known, or under a code that is not known, is not used.",
+    "A result without a unit, in a unit that is not known, or under a code that is not known, is not used. A pregnancy test that "
+    "could not be read may have been positive, until two negative ones of different days have followed.",
     sources=("[policy]",),
     needs_draft=False,
 )
 def unit_unknown(case: Case) -> Report | None:
     """Values that could not be read for their unit."""
-    found = [unread for token in _WITH_UNITS for unread in case.newer_unread((token,), Fault.UNIT, Fault.CODE)]
+    # For a man there is no pregnancy test, so none can be missing.
+    tokens = [token for token in _WITH_UNITS if not (token == HCG and case.reproductive_class.male)]
+    found = [unread for token in tokens for unread in case.newer_unread((token,), *_faults(token))]
     if not found:
         return None
     return Report(
         Indicator.WARNING,
         f"Result not used: {found[0].why}",
         f"Not used: {'; '.join(f'{unread.reference}, {unread.why}' for unread in found)}.",
+        tuple(of_unread(unread) for unread in found),
     )
+
+
+def _faults(token: str) -> tuple[Fault, ...]:
+    """Why a result is worth a card of its own; of a pregnancy test whatever the reason."""
+    return (*HIDES, Fault.CODE) if token == HCG else (Fault.UNIT, Fault.CODE)
 
 
 @rule(
@@ -100,8 +109,7 @@ def unit_unknown(case: Case) -> Report | None:
 def creatinine_due(case: Case) -> Report | None:
     """Creatinine is missing or too old where no order is being written."""
     kidney = case.kidney
-    finished = case.course.restart
-    if case.regimen is not None or finished or kidney.dialysis is not None or not kidney.missing:
+    if case.regimen is not None or case.treatment_is_over or kidney.dialysis is not None or not kidney.missing:
         return None
     return Report(
         Indicator.INFO,

@@ -88,9 +88,9 @@ def validity(case: Case) -> Report | None:
     limit = limits.validity_able_to_conceive if able else limits.validity_other
     if limit is None:
         return None
-    tests = case.snapshot.of("hcg") if able else ()
+    tests = case.pregnancy.negatives if able else ()
     for order in _orders(case):
-        starts = [order.authored or case.today, *(result.day for result in tests[-1:])]
+        starts = [order.authored or case.today, *(test.day for test in tests[-1:])]
         last_day = min(starts) + timedelta(days=int(limit.value))
         if order.validity_end is not None and last_day < case.today:
             return Report(

@@ -18,7 +18,20 @@ from cds.protocol import Protocol, read_protocols
 from cds.strict_yaml import KnowledgeError
 from tests.support.case_files import PROTOCOLS
 
-_AREAS = ("dosing", "renal", "heme", "freshness", "liver", "reactions", "supply", "reproduction", "eligibility")
+_AREAS = (
+    "dosing",
+    "renal",
+    "heme",
+    "freshness",
+    "liver",
+    "reactions",
+    "supply",
+    "reproduction",
+    "pregnancy",
+    "contraception",
+    "interaction",
+    "eligibility",
+)
 _WORDS = {"cite", "note", "basis", "unit"}
 _NUMBER = re.compile(r"\d+(\.\d+)?(?=$|/)")
 _POLICY = {"unit": "10*9/L", "basis": "policy"}
@@ -115,6 +128,43 @@ _MISTAKES = {
         {"at_least": "0.4", **_POLICY},
         ("heme.anc_resume",),
     ),
+    "first pregnancy test without its end": (
+        "fda-label",
+        "pregnancy.first_test_until",
+        _DELETE,
+        ("single_first_test",),
+    ),
+    "one first pregnancy test and two": (
+        "fda-label",
+        "pregnancy.single_first_test",
+        {**_POLICY, "at_most": "3", "unit": "days"},
+        ("single_first_test",),
+    ),
+    "first pregnancy test that ends before it begins": (
+        "fda-label",
+        "pregnancy.first_test_from.at_least",
+        "15",
+        ("pregnancy.first_test_from", "first_test_until"),
+    ),
+    "negative hCG above positive": (
+        "mskcc",
+        "pregnancy.hcg_negative",
+        {**_POLICY, "below": "26", "unit": "mIU/mL"},
+        ("hcg_negative", "hcg_positive"),
+    ),
+    "comparator turned round": (
+        "mskcc",
+        "contraception.lead",
+        {**_POLICY, "at_most": "28", "unit": "days"},
+        ("contraception.lead", "at_least"),
+    ),
+    "method that nobody can name": (
+        "fda-label",
+        "contraception.additional.value",
+        ["male-condon"],
+        ("contraception.additional", "male-condon"),
+    ),
+    "unknown word for breastfeeding": ("fda-label", "pregnancy.breastfeeding.value", "holt", ("breastfeeding", "holt")),
     "definitive stop above the interruption": (
         "revallo",
         "heme.lowest_level_stop_anc.below",

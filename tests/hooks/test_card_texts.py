@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import Answered, judge
+from tests.support.answers import Answered, judge, only_counsels
 from tests.support.drafts import asked, draft, line, supply
 from tests.support.fhir import NOW
 from tests.support.fixtures import EVALUATION, Json
@@ -124,7 +124,7 @@ def test_labels_and_descriptions_hold_no_strings_of_the_request(request_: Json) 
     for card in cards_of(request_):
         shown = [
             card["source"],
-            card["overrideReasons"],
+            card.get("overrideReasons"),
             [
                 (one["label"], [action["description"] for action in one["actions"]])
                 for one in card.get("suggestions", [])
@@ -245,10 +245,10 @@ def test_no_topic_stands_for_two_severities(answers: list[Answered]) -> None:
 # --- Silence ---
 
 
-@pytest.mark.parametrize("hook", ["order-sign", "order-select"])
-def test_an_order_that_is_in_order_gets_no_card(hook: str) -> None:
+def test_a_start_that_is_in_order_gets_no_card_when_it_is_selected_and_counselling_when_it_is_signed() -> None:
     request = asked(draft(line(10), strength="10"))
-    assert judge(at_order_select(request) if hook == "order-select" else request, NOW)["cards"] == []
+    assert judge(at_order_select(request), NOW)["cards"] == []
+    assert only_counsels(judge(request, NOW))
 
 
 def test_a_day_without_orders_gets_no_card() -> None:
@@ -258,4 +258,4 @@ def test_a_day_without_orders_gets_no_card() -> None:
 def test_one_decision_is_one_card(answers: list[Answered]) -> None:
     for answered in answers:
         regimens = len(answered.response["extension"][EVALUATION]["drafts"])
-        assert len(answered.cards) <= 2 * regimens, answered.name
+        assert len(answered.cards) <= 3 * regimens, answered.name

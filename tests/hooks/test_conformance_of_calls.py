@@ -285,7 +285,7 @@ def test_r43_codes_are_tokens_with_their_system() -> None:
     for template in templates().values():
         for code in re.findall(r"code=([^&]*)", template):
             listed = unquote(code).split(",")
-            assert all(re.fullmatch(r"http://loinc\.org\|\d+-\d", one) for one in listed)
+            assert all(re.fullmatch(r"http://(loinc\.org\|\d+-\d|snomed\.info/sct\|\d+)", one) for one in listed)
             assert len(listed) == len(set(listed))
 
 

@@ -55,6 +55,7 @@ EXPECTED: dict[str, tuple[list[str], list[str]]] = {
         ["modify 10/28", "modify 10/28"],
         ["Start at 10 mg once daily, days 1–28, not 15 mg once daily, days 1–28"],
     ),
+    "order-sign-pregnancy-recorded": (["discontinue"], ["Stop lenalidomide: pregnancy recorded (1 Aug)"]),
     "order-sign-trial-patient": (
         ["modify 5/28"],
         ["Start at 5 mg once daily, days 1–28, not 10 mg once daily, days 1–28"],
@@ -64,6 +65,14 @@ EXPECTED: dict[str, tuple[list[str], list[str]]] = {
         ["Stop by protocol: 1 year after transplant reached on 11 Sep"],
     ),
     "order-sign-woman-continuing": (["proceed 10/28"], []),
+    "order-sign-woman-second-test-missing": (
+        ["defer"],
+        ["Do not start yet: pregnancy test within 24 hours missing; the first one, 23 Aug, is negative"],
+    ),
+    "order-sign-woman-test-lapsed": (
+        ["defer"],
+        ["Do not renew yet: pregnancy test needed, last negative 27 Aug, 8 days ago (at most 7 days)"],
+    ),
     "patient-view-stale-creatinine": ([], ["Creatinine due: creatinine is 140 days old"]),
 }
 VALID = sorted(REQUESTS.glob("*.json"))
@@ -71,6 +80,7 @@ STOPPED = [
     REQUESTS / "order-sign-first-neutropenia.json",
     REQUESTS / "order-sign-missing-cbc.json",
     REQUESTS / "order-sign-neutropenia-in-weekly-counts.json",
+    REQUESTS / "order-sign-pregnancy-recorded.json",
     REQUESTS / "order-sign-trial-year-over.json",
     ODD / "epic-absolute-references.json",
     ODD / "panel-with-components.json",

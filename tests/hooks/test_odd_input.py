@@ -8,6 +8,9 @@ from typing import Any
 
 from tests.support.fixtures import ODD, REQUESTS, Json, action, ask, explanation, fired, load, service_of, unread
 
+# A new start with no evidence of the programme.
+SAID_TO_EVERY_MAN = {"teratogenicity.male-counselling", "teratogenicity.rems-enrolment"}
+
 
 def answer_to(name: str) -> Json:
     file = ODD / f"{name}.json"
@@ -218,13 +221,13 @@ def test_one_broken_resource_costs_only_itself() -> None:
 
 def test_objects_where_fhir_wants_lists_are_read() -> None:
     assert action(answer_to("conditions-as-objects")) == "modify 10/28"
-    assert fired(answer_to("conditions-as-objects")) == {"dosing.start-dose"}
+    assert fired(answer_to("conditions-as-objects")) == {"dosing.start-dose", *SAID_TO_EVERY_MAN}
 
 
 def test_unknown_members_everywhere_change_nothing() -> None:
     answer = answer_to("unknown-members")
     assert action(answer) == "modify 10/28"
-    assert fired(answer) == {"dosing.start-dose"}
+    assert fired(answer) == {"dosing.start-dose", *SAID_TO_EVERY_MAN}
     assert unread(answer) == {}
 
 

@@ -106,6 +106,12 @@ def updates(answered: Mapping[str, Any]) -> list[Json]:
     return [suggestion for suggestion in offered if _of_type(suggestion, "update")]
 
 
+def only_counsels(answered: Mapping[str, Any]) -> bool:
+    """Whether nothing is wrong with the order: the only card counsels a man whose treatment starts."""
+    shown = [(card["indicator"], card["source"]["topic"]["display"]) for card in answered["cards"]]
+    return shown == [("info", "teratogenicity.male-counselling")]
+
+
 def _of_type(suggestion: Mapping[str, Any], kind: str) -> Sequence[Json]:
     return [action for action in suggestion.get("actions", []) if action["type"] == kind]
 

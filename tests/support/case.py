@@ -38,22 +38,33 @@ class Part(BaseModel):
 
 
 class Patient(Part):
-    """Demographics; ``race`` is a token of the race terminology."""
+    """Demographics; ``race`` is a token of the race terminology, ``programme`` enrolment as an identifier shows it."""
 
     birth_date: PartialDate | None = None
     sex: Literal["male", "female", "other", "unknown"] | None = None
     race: str | None = None
+    birth_sex: Literal["F", "M", "UNK"] | None = None
+    sex_for_clinical_use: Literal["male-typical", "female-typical", "specified", "unknown"] | None = None
+    gender_identity: Literal["trans-man", "trans-woman", "male", "female"] | None = None
+    programme: str | None = None
 
 
 class Reading(Part):
-    """One laboratory result or vital sign; dated today unless the case says otherwise."""
+    """One laboratory result or vital sign; dated today unless the case says otherwise.
+
+    ``tells`` is a date as the value, ``dated`` a date as it was typed, ``of`` another patient's id.
+    """
 
     value: Decimal | None = None
     unit: str | None = None
     result: str | None = None
+    tells: PartialDate | None = None
+    interpretation: str | None = None
     days_ago: int | None = None
     date: PartialDate | None = None
     at: AwareDatetime | None = None
+    dated: str | None = None
+    of: str | None = None
     comparator: Literal["<", "<=", ">=", ">"] | None = None
     status: str = "final"
     uln: Decimal | None = None
@@ -61,27 +72,31 @@ class Reading(Part):
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
-        if (self.value is None) == (self.result is None):
-            raise ValueError("needs a value or a result, not both")
+        if sum(given is not None for given in (self.value, self.result, self.tells)) != 1:
+            raise ValueError("needs one of value, result and tells")
         if self.value is not None and "unit" not in self.model_fields_set:
             raise ValueError("needs a unit (or unit: null): the baseline has none to take over")
-        if len({"days_ago", "date", "at"} & self.model_fields_set) > 1:
-            raise ValueError("days_ago, date and at exclude each other")
+        if len({"days_ago", "date", "at", "dated"} & self.model_fields_set) > 1:
+            raise ValueError("days_ago, date, at and dated exclude each other")
         return self
 
     def effective(self, now: datetime) -> str:
         """The reading's date or instant as FHIR writes it."""
         if self.at is not None:
             return self.at.isoformat()
+        if self.dated is not None:
+            return self.dated
         return self.date or (now.date() - timedelta(days=self.days_ago or 0)).isoformat()
 
 
 class Condition(Part):
-    """A diagnosis."""
+    """A diagnosis; one with ``text`` has no code."""
 
     code: str
+    text: str | None = None
     onset: PartialDate | None = None
     recorded: PartialDate | None = None
+    abated: PartialDate | None = None
     status: str | None = "active"
     verification: str | None = "confirmed"
     grade: int | None = Field(default=None, ge=1, le=5)
@@ -94,6 +109,7 @@ class Procedure(Part):
     code: str
     date: PartialDate | None = None
     status: str = "completed"
+    side: Literal["left", "right", "bilateral"] | None = None
 
 
 class Medication(Part):
@@ -103,6 +119,23 @@ class Medication(Part):
     dose: str | None = None
     status: str = "active"
     drafted: bool = False
+    start: date | None = None
+    days_supply: int | None = None
+
+
+class Contraception(Part):
+    """A method that was reported at each visit since it began."""
+
+    method: str
+    since: date
+
+
+class Device(Part):
+    """A device in use, as a DeviceUseStatement says it."""
+
+    code: str
+    since: PartialDate | None = None
+    status: str = "active"
 
 
 class Allergy(Part):
@@ -113,6 +146,7 @@ class Allergy(Part):
     verification: str = "confirmed"
     criticality: Literal["low", "high", "unable-to-assess"] | None = None
     manifestations: tuple[str, ...] = ()
+    severity: Literal["mild", "moderate", "severe"] | None = None
 
 
 class AdverseEvent(Part):
@@ -177,6 +211,7 @@ class Draft(Part):
     authored_on: date | None = None
     lines: tuple[Line, ...] = ()
     text_only: str | None = None
+    programme: str | None = None
 
 
 class Facts(Part):
@@ -191,7 +226,7 @@ class Facts(Part):
 class Expectation(Part):
     """What the answer must say. Rules that are not listed may fire or not; ``action`` None is not compared.
 
-    ``cards`` are texts that stand somewhere on the cards.
+    ``cards`` are texts that stand somewhere on the cards, ``unsaid`` texts that stand on none.
     """
 
     action: Literal["discontinue", "hold", "defer", "modify", "proceed"] | None
@@ -201,6 +236,7 @@ class Expectation(Part):
     silent: tuple[RuleId, ...] = ()
     unknown: tuple[RuleId, ...] = ()
     cards: tuple[str, ...] = ()
+    unsaid: tuple[str, ...] = ()
     facts: Facts = Facts()
 
     @model_validator(mode="after")
@@ -217,7 +253,7 @@ class Case(Part):
     title: str
     rule: str
     now: Annotated[datetime, AfterValidator(_in_utc)]
-    hook: Literal["order-sign", "order-select"] = "order-sign"
+    hook: Literal["order-sign", "order-select", "patient-view"] = "order-sign"
     patient: Patient
     conditions: tuple[Condition, ...] = ()
     procedures: tuple[Procedure, ...] = ()
@@ -225,6 +261,9 @@ class Case(Part):
     allergies: tuple[Allergy, ...] = ()
     adverse_events: tuple[AdverseEvent, ...] = ()
     responses: tuple[Response, ...] = ()
+    contraception: tuple[Contraception, ...] = ()
+    devices: tuple[Device, ...] = ()
+    flags: tuple[str, ...] = ()
     labs: dict[str, tuple[Reading, ...]] = {}
     history: tuple[PastOrders, ...] = ()
     drafts: tuple[Draft, ...] = Field(min_length=1)

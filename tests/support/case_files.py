@@ -1,4 +1,7 @@
-"""Reads the clinical cases beside the protocols: strictly, and all problems of all files at once."""
+"""Reads the clinical cases beside the protocols: strictly, and all problems of all files at once.
+
+A file ``cases-*.yaml`` holds cases that several protocols share; it names them under ``protocols``.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cds import strict_yaml
+from cds import PROTOCOL_IDS, strict_yaml
 from tests.support.case import Case, without_typing
 
 PROTOCOLS = Path(__file__).parents[2] / "cds" / "protocols"
-_FILE_KEYS = {"baseline", "histories", "cases"}
+_FILE_KEYS = {"baseline", "histories", "cases", "protocols"}
 _MERGED_BY_KEY = ("patient", "labs")
 _NOT_IN_BASELINE = {"id", "title", "rule", "expect", "drafts"}
 
@@ -34,13 +37,24 @@ def load_cases(protocols: Path = PROTOCOLS) -> list[tuple[str, Case]]:
         for file in sorted(protocols.glob("*/cases.yaml"))
         for case in _cases_of(file, problems)
     ]
+    for file in sorted(protocols.glob("cases-*.yaml")):
+        shared, meant = list(_cases_of(file, problems)), _protocols_of(file)
+        if not meant or not set(meant) <= set(PROTOCOL_IDS):
+            problems.append(f"{file.name}: protocols: expected some of {', '.join(PROTOCOL_IDS)}")
+        cases += [(protocol, case) for protocol in meant for case in shared]
     if problems:
         raise CaseFileError(problems)
     return cases
 
 
+def _protocols_of(file: Path) -> list[str]:
+    """The protocols for which a file of shared cases is meant."""
+    listed: list[str] = strict_yaml.load(file, []).get("protocols", [])
+    return listed
+
+
 def _cases_of(file: Path, problems: list[str]) -> Iterator[Case]:
-    name = f"{file.parent.name}/{file.name}"
+    name = f"{file.parent.name}/{file.name}".removeprefix("protocols/")
     unreadable: list[str] = []
     content = without_typing(strict_yaml.load(file, unreadable))
     if not isinstance(content, dict) or not isinstance(content.get("cases"), list):

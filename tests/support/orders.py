@@ -42,6 +42,8 @@ def drafted_order(draft: Draft, today: date) -> Json:
     order = _order("draft", codes.drug(LENALIDOMIDE, _strength(draft)), draft.authored_on or today)
     order["dosageInstruction"] = _dosages(draft, draft.start or today)
     dispense = _dispense(draft.days_supply, draft.refills)
+    if draft.programme is not None:
+        order["extension"] = [{"url": draft.programme, "valueString": "A-1"}]
     if draft.quantity is not None:
         dispense["quantity"] = {"value": number(draft.quantity), "unit": "capsule"}
     if draft.validity_end is not None:
@@ -51,7 +53,10 @@ def drafted_order(draft: Draft, today: date) -> Json:
 
 def other_order(medication: Medication, today: date) -> Json:
     """An order of another drug; its dose is text."""
-    order = _order("draft" if medication.drafted else medication.status, codes.drug(medication.code), today)
+    status = "draft" if medication.drafted else medication.status
+    order = _order(status, codes.drug(medication.code), medication.start or today)
+    if medication.days_supply is not None:
+        order["dispenseRequest"] = _dispense(medication.days_supply, refills=None)
     return {**order, "dosageInstruction": [{"text": medication.dose}]} if medication.dose else order
 
 

@@ -78,6 +78,7 @@ def _mismatches(expect: Expectation, outcome: Outcome) -> Iterator[str]:
     yield from _differing_findings(expect, outcome.findings)
     yield from _differing_facts(expect.facts, outcome.facts)
     yield from (f"cards: expected to say '{text}'" for text in expect.cards if text not in outcome.cards)
+    yield from (f"cards: expected not to say '{text}'" for text in expect.unsaid if text in outcome.cards)
 
 
 def _differing_findings(expect: Expectation, findings: tuple[ReportedFinding, ...]) -> Iterator[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
 from tests.support import codes
-from tests.support.case import AdverseEvent, Allergy, Case, Condition, Patient, Procedure, Reading, Response
+from tests.support.case import AdverseEvent, Allergy, Case, Condition, Device, Patient, Procedure, Reading, Response
 from tests.support.orders import LENALIDOMIDE, UCUM, drafted_order, number, other_order, past_orders
 
 Json = dict[str, Any]
@@ -20,7 +20,15 @@ PATIENT_ID = "patient-1"
 _SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
 _HL7 = "http://terminology.hl7.org/CodeSystem"
 _CTCAE = "http://hl7.org/fhir/us/ctcae"
-_US_CORE_RACE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race"
+_US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core"
+_US_CORE_RACE = f"{_US_CORE}-race"
+_CLINICAL_SEX = "http://hl7.org/fhir/StructureDefinition/patient-sexParameterForClinicalUse"
+_GENDER_IDENTITY = {
+    "trans-man": "407377005",
+    "trans-woman": "407376001",
+    "male": "446151000124109",
+    "female": "446141000124107",
+}
 _VITAL_SIGNS = frozenset({"body-weight", "body-height", "bmi"})
 _SEVERITY = {"mild": "255604002", "moderate": "6736007", "severe": "24484000"}
 
@@ -44,12 +52,10 @@ def build_request(case: Case) -> Json:
         "userId": "Practitioner/prescriber-1",
         "patientId": PATIENT_ID,
         "encounterId": "encounter-1",
-        "draftOrders": {
-            "resourceType": "Bundle",
-            "type": "collection",
-            "entry": [{"resource": order} for order in drafts + co_drafted],
-        },
     }
+    if case.hook != "patient-view":
+        entries = [{"resource": order} for order in drafts + co_drafted]
+        context["draftOrders"] = {"resourceType": "Bundle", "type": "collection", "entry": entries}
     if case.hook == "order-select":
         context["selections"] = [f"MedicationRequest/{order['id']}" for order in drafts]
     return {
@@ -71,6 +77,14 @@ def _prefetch(case: Case) -> Json:
         "procedures": [(item.code, _procedure(item)) for item in case.procedures],
         "allergies": [(item.code, _allergy(item)) for item in case.allergies],
     }
+    kinds |= {
+        key: named
+        for key, named in {
+            "devices": [(item.code, _device(item)) for item in case.devices],
+            "flags": [("flag", _flag(item)) for item in case.flags],
+        }.items()
+        if named
+    }
     if case.adverse_events:
         kinds["adverse-events"] = [(item.code, _adverse_event(item)) for item in case.adverse_events]
     prefetch = {"patient": _patient(case.patient)}
@@ -87,7 +101,7 @@ def _identified(named: Iterable[tuple[str, Json]]) -> list[Json]:
     for name, resource in named:
         count[name] += 1
         subject = "patient" if resource["resourceType"] == "AllergyIntolerance" else "subject"
-        resources.append({**resource, "id": f"{name}-{count[name]}", subject: _SUBJECT})
+        resources.append({subject: _SUBJECT, **resource, "id": f"{name}-{count[name]}"})
     return resources
 
 
@@ -109,11 +123,24 @@ def _operation_outcome() -> Json:
 
 def _patient(patient: Patient) -> Json:
     resource = {"resourceType": "Patient", "id": PATIENT_ID, "birthDate": patient.birth_date, "gender": patient.sex}
+    extensions = list(_extensions(patient))
+    identifiers = [] if patient.programme is None else [{"system": patient.programme, "value": "A-1"}]
+    return _stated({**resource, "extension": extensions or None, "identifier": identifiers or None})
+
+
+def _extensions(patient: Patient) -> Iterator[Json]:
     if patient.race is not None:
         category = codes.race(patient.race)
         parts = [{"url": "ombCategory", "valueCoding": category}, {"url": "text", "valueString": category["display"]}]
-        return _stated({**resource, "extension": [{"url": _US_CORE_RACE, "extension": parts}]})
-    return _stated(resource)
+        yield {"url": _US_CORE_RACE, "extension": parts}
+    if patient.birth_sex is not None:
+        yield {"url": f"{_US_CORE}-birthsex", "valueCode": patient.birth_sex}
+    if patient.sex_for_clinical_use is not None:
+        value = _status("sex-parameter-for-clinical-use", patient.sex_for_clinical_use)
+        yield {"url": _CLINICAL_SEX, "extension": [{"url": "value", "valueCodeableConcept": value}]}
+    if patient.gender_identity is not None:
+        coding = {"system": "http://snomed.info/sct", "code": _GENDER_IDENTITY[patient.gender_identity]}
+        yield {"url": f"{_US_CORE}-genderIdentity", "valueCodeableConcept": {"coding": [coding]}}
 
 
 def _observations(case: Case) -> list[tuple[str, Json]]:
@@ -123,7 +150,19 @@ def _observations(case: Case) -> list[tuple[str, Json]]:
         for token, reading in readings
         if reading.component_of is None
     ]
-    return singles + _panels(readings, case.now) + [("response", _response(item)) for item in case.responses]
+    told = [("contraception-method", item) for item in _interviews(case)]
+    return singles + _panels(readings, case.now) + told + [("response", _response(item)) for item in case.responses]
+
+
+def _interviews(case: Case) -> Iterator[Json]:
+    """One Observation a method at each visit on which any began, and today."""
+    days = sorted({*(item.since for item in case.contraception), case.now.date()})
+    for day in days if case.contraception else ():
+        for item in case.contraception:
+            if item.since <= day:
+                visit = Reading(result=item.method, date=day.isoformat())
+                named = _observation("contraception-method", visit, case.now)
+                yield {**named, **_measured("contraception-method", visit)}
 
 
 def _panels(readings: list[tuple[str, Reading]], now: datetime) -> list[tuple[str, Json]]:
@@ -143,7 +182,9 @@ def _panels(readings: list[tuple[str, Reading]], now: datetime) -> list[tuple[st
 
 def _observation(token: str, reading: Reading, now: datetime) -> Json:
     category = "vital-signs" if token in _VITAL_SIGNS else "laboratory"
+    subject = {} if reading.of is None else {"subject": {"reference": f"Patient/{reading.of}"}}
     return {
+        **subject,
         "resourceType": "Observation",
         "status": reading.status,
         "category": [{"coding": [{"system": f"{_HL7}/observation-category", "code": category}]}],
@@ -153,14 +194,22 @@ def _observation(token: str, reading: Reading, now: datetime) -> Json:
 
 
 def _measured(token: str, reading: Reading) -> Json:
+    said = {} if reading.interpretation is None else {"interpretation": [_status_of(reading.interpretation)]}
+    if reading.tells is not None:
+        return {"valueDateTime": reading.tells}
     if reading.value is None:
         assert reading.result is not None, token
-        return {"valueCodeableConcept": codes.answer(reading.result)}
+        return {"valueCodeableConcept": codes.answer(reading.result), **said}
     quantity = _quantity(reading.value, reading.unit)
     if reading.comparator is not None:
         quantity["comparator"] = reading.comparator
     limit = {} if reading.uln is None else {"referenceRange": [{"high": _quantity(reading.uln, reading.unit)}]}
-    return {"valueQuantity": quantity, **limit}
+    return {"valueQuantity": quantity, **limit, **said}
+
+
+def _status_of(interpretation: str) -> Json:
+    code = {"positive": "POS", "negative": "NEG", "indeterminate": "IND"}[interpretation]
+    return {"coding": [{"system": f"{_HL7}/v3-ObservationInterpretation", "code": code}]}
 
 
 def _quantity(value: Decimal, unit: str | None) -> Json:
@@ -181,11 +230,12 @@ def _response(response: Response) -> Json:
 def _condition(condition: Condition) -> Json:
     resource: Json = {
         "resourceType": "Condition",
-        "code": codes.condition(condition.code),
+        "code": codes.condition(condition.code) if condition.text is None else {"text": condition.text},
         "clinicalStatus": _status("condition-clinical", condition.status),
         "verificationStatus": _status("condition-ver-status", condition.verification),
         "onsetDateTime": condition.onset,
         "recordedDate": condition.recorded,
+        "abatementDateTime": condition.abated,
     }
     severity = [_grade(condition.grade)["coding"][0]] if condition.grade is not None else []
     if condition.severity is not None:
@@ -200,12 +250,14 @@ def _procedure(procedure: Procedure) -> Json:
             "status": procedure.status,
             "code": codes.procedure(procedure.code),
             "performedDateTime": procedure.date,
+            "bodySite": None if procedure.side is None else [codes.body_site(procedure.side)],
         }
     )
 
 
 def _allergy(allergy: Allergy) -> Json:
     shown = [codes.condition(token) for token in allergy.manifestations]
+    reaction = _stated({"manifestation": shown or None, "severity": allergy.severity})
     return _stated(
         {
             "resourceType": "AllergyIntolerance",
@@ -213,9 +265,27 @@ def _allergy(allergy: Allergy) -> Json:
             "verificationStatus": _status("allergyintolerance-verification", allergy.verification),
             "criticality": allergy.criticality,
             "code": codes.drug(allergy.code),
-            "reaction": [{"manifestation": shown}] if shown else None,
+            "reaction": [reaction] if reaction else None,
         }
     )
+
+
+def _device(device: Device) -> Json:
+    inside = {"resourceType": "Device", "id": "device", "type": codes.device(device.code)}
+    return _stated(
+        {
+            "resourceType": "DeviceUseStatement",
+            "contained": [inside],
+            "status": device.status,
+            "timingPeriod": None if device.since is None else {"start": device.since},
+            "device": {"reference": "#device"},
+        }
+    )
+
+
+def _flag(named: str) -> Json:
+    system, code = named.split("|")
+    return {"resourceType": "Flag", "status": "active", "code": {"coding": [{"system": system, "code": code}]}}
 
 
 def _adverse_event(event: AdverseEvent) -> Json:

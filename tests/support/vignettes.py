@@ -22,6 +22,7 @@ BUILT_AREAS = frozenset(
         "monitoring.cbc-due",
         "monitoring.unit-unknown",
         "monitoring.creatinine-due",
+        "teratogenicity",
         "eligibility.indication",
         "eligibility.transplant",
         "eligibility.age",
@@ -32,6 +33,7 @@ _AREA_OF_FACT = {"crcl_ml_min": "renal", "reproductive_class": "teratogenicity"}
 
 # Where the vignettes' word for a code is not the terminology's.
 _CONDITIONS = {"dvt": "vte", "steroid-refractory-gvhd": "gvhd"}
+_METHODS = {"levonorgestrel-ius": "hormonal-intrauterine-system"}
 _RACES = {"white": "other", "black": "other"}
 # Diagnoses that no rule looks for: they stand in a vignette to show that they change nothing.
 _UNLISTED_CONDITIONS = frozenset({"chemotherapy-induced-amenorrhoea"})
@@ -72,6 +74,10 @@ def as_case(vignette: Mapping[str, Any]) -> Json:
         "medications": [_medication(item) for item in patient.get("medications", [])],
         "allergies": patient.get("allergies", []),
         "adverse_events": patient.get("adverse_events", []),
+        "contraception": [
+            {**item, "method": _METHODS.get(item["method"], item["method"])}
+            for item in patient.get("contraception", [])
+        ],
         "labs": _labs(vignette["labs"]),
         "history": vignette["history"],
         "drafts": [vignette["draft"]],

@@ -1,0 +1,109 @@
+"""Which findings make a card: the kinds of card, what each hook shows, and the reasons an override may give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cds.evaluation import INVITATIONS, Judgement
+from cds.findings import Action, Finding, Indicator, Outcome
+from hooks.wire import ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
+
+DOSE, PREGNANCY, INTERACTIONS, CHECKS = "dose", "pregnancy prevention", "interactions", "checks due"
+_COUNSELLING, _UNREAD = "teratogenicity.male-counselling", "monitoring.unit-unknown"
+_TESTS_DUE = frozenset({"teratogenicity.test-initial", "teratogenicity.test-ongoing"})
+_GOES_AHEAD = {None, Action.MODIFY, Action.PROCEED}
+
+OVERRIDE_REASONS = {
+    DOSE: (
+        ("clinical-judgement", "Clinical judgement: benefit outweighs the risk"),
+        ("data-outdated", "The data used are wrong or out of date"),
+        ("not-maintenance", "Not maintenance therapy"),
+        ("specialist-agreed", "Agreed with the haematologist"),
+    ),
+    PREGNANCY: (
+        ("documented-elsewhere", "Negative test, contraception or enrolment documented elsewhere"),
+        ("cannot-become-pregnant", "Cannot become pregnant: documented elsewhere"),
+        ("pregnancy-ruled-out", "Pregnancy ruled out, or over"),
+        ("not-dispensed-before-test", "Will not be dispensed before a negative test"),
+        ("data-outdated", "The data used are wrong or out of date"),
+    ),
+    INTERACTIONS: (
+        ("benefit-outweighs-risk", "Both are needed: benefit outweighs the risk"),
+        ("other-drug-stopped", "The other drug has been or will be stopped"),
+        ("monitored", "Monitored"),
+        ("data-outdated", "The data used are wrong or out of date"),
+    ),
+    CHECKS: (
+        ("done-elsewhere", "Done elsewhere"),
+        ("will-be-done", "Will be done"),
+        ("not-applicable", "Does not apply to this patient"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one hook shows: the least indicator that makes a card, and the informations that make one nevertheless."""
+
+    least: Indicator
+    also: frozenset[str]
+    hides_orders_without_dose: bool = False
+
+
+SHOWN_AT: Mapping[str, Shown] = {
+    ORDER_SELECT: Shown(Indicator.WARNING, INVITATIONS, hides_orders_without_dose=True),
+    ORDER_SIGN: Shown(Indicator.WARNING, INVITATIONS | {_COUNSELLING}),
+    PATIENT_VIEW: Shown(Indicator.WARNING, frozenset({"monitoring.creatinine-due"})),
+}
+
+
+def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
+    """The findings of each card that the hook shows, by card kind."""
+    shown = SHOWN_AT[hook]
+    # Counselling belongs to the order that starts treatment, not to the drafts before it that do not.
+    action = None if judgement.recommendation is None else judgement.recommendation.action
+    also = shown.also if action is Action.PROCEED else shown.also - {_COUNSELLING}
+    groups: dict[str, list[Finding]] = {DOSE: [], PREGNANCY: [], INTERACTIONS: [], CHECKS: []}
+    for finding in [item for item in judgement.findings if item.alone] or judgement.findings:
+        if _adds_something(finding, action) and not (shown.hides_orders_without_dose and finding.waits_for_dose):
+            groups[_kind(finding)].append(finding)
+    implied = _implied(groups[PREGNANCY])
+    groups[PREGNANCY] = [finding for finding in groups[PREGNANCY] if finding.id not in implied]
+    return {
+        kind: findings
+        for kind, findings in groups.items()
+        if any(finding.id in also or _is_urgent(finding, shown) for finding in findings)
+    }
+
+
+def _implied(findings: Sequence[Finding]) -> frozenset[str]:
+    """What other findings of the pregnancy card say already: a test that holds treatment, or could not be read."""
+    held = any(finding.action is Action.HOLD and finding.order_tests for finding in findings)
+    return (_TESTS_DUE if held else frozenset()) | ({_UNREAD} if len(findings) > 1 else set())
+
+
+def _kind(finding: Finding) -> str:
+    unread = finding.id == _UNREAD
+    if finding.area == "teratogenicity" or (unread and {item.fact for item in finding.evidence} == {"hcg"}):
+        return PREGNANCY
+    if finding.area == "interaction" and finding.action is None:
+        return INTERACTIONS
+    belongs_to_dose = finding.area not in {"monitoring", "eligibility"} or finding.action is not None or unread
+    return DOSE if belongs_to_dose or finding.indicator is Indicator.CRITICAL else CHECKS
+
+
+def _is_urgent(finding: Finding, shown: Shown) -> bool:
+    """Grave enough; and known, unless it is about a pregnancy."""
+    known = finding.outcome is not Outcome.UNKNOWN or _kind(finding) == PREGNANCY
+    return finding.indicator.rank >= shown.least.rank and known
+
+
+def _adds_something(finding: Finding, action: Action | None) -> bool:
+    """A count that could not decide is said by the finding that asks for a new one; known advice is not repeated.
+
+    How an order is to be filled matters when it goes ahead.
+    """
+    if finding.area == "supply" and finding.indicator is Indicator.INFO and action not in _GOES_AHEAD:
+        return False
+    return not finding.found_before and not (finding.outcome is Outcome.UNKNOWN and finding.area == "heme")
