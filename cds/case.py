@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 
+from cds.antithrombotics import Antithrombotics, read_antithrombotics
 from cds.calculations import completed_years
 from cds.contraception import Contraception, read_contraception
 from cds.counted import latest, lowest_first
@@ -20,6 +21,7 @@ from cds.protocol import Protocol
 from cds.regimen import Regimen, references_of
 from cds.reproduction import ReproductiveClass, reproductive_class
 from cds.snapshot import DraftOrders, Fault, MedicationOrder, PatientSnapshot, Result, Supply, Unread
+from cds.thrombosis_risk import RiskReader, ThrombosisRisk
 from cds.toxicity import Reactions, attributed_reactions, liver_hold, liver_hold_since
 
 COUNTS = (NEUTROPHILS, PLATELETS)
@@ -128,6 +130,16 @@ class Case:
     def contraception(self) -> Contraception:
         """Contraception on record."""
         return read_contraception(self.snapshot, self.protocol, self.today)
+
+    @cached_property
+    def antithrombotics(self) -> Antithrombotics:
+        """Drugs against thrombosis, taken now or drafted."""
+        return read_antithrombotics(self.taken, self.protocol)
+
+    @cached_property
+    def thrombosis_risk(self) -> ThrombosisRisk:
+        """Risk scores and risk factors of venous thrombosis."""
+        return RiskReader(self.snapshot, self.protocol, self.today, self.taken, self.antithrombotics).read()
 
     @property
     def treatment_is_over(self) -> bool:

@@ -65,12 +65,20 @@ class Correction:
 
 
 @dataclass(frozen=True, slots=True)
+class DrugOffer:
+    """A drug to order: by name only where the dose is the clinician's, else ``daily_mg`` once daily."""
+
+    token: str
+    daily_mg: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One rule's outcome.
 
     ``summary`` is the headline of a card led by this finding, ``advice`` what to do in one or two sentences, ``rule`` the
     rule in words with the protocol's numbers. ``action`` is what the finding asks for by itself. ``order_tests`` names
-    laboratory orders to offer, ``order_drugs`` drugs that are an alternative to the change, ``corrections`` changes to the
+    laboratory orders to offer, ``order_drugs`` drugs to offer, ``corrections`` changes to the
     draft. ``found_before`` marks advice that an earlier draft already met, ``waits_for_dose`` a complaint about an order
     whose dose is still to be written, ``alone`` a finding beside which nothing else matters.
     """
@@ -86,7 +94,7 @@ class Finding:
     outcome: Outcome = Outcome.FIRED
     action: Action | None = None
     order_tests: tuple[str, ...] = ()
-    order_drugs: tuple[str, ...] = ()
+    order_drugs: tuple[DrugOffer, ...] = ()
     corrections: tuple[Correction, ...] = ()
     found_before: bool = False
     waits_for_dose: bool = False

@@ -186,6 +186,22 @@ class Listed(Parameter):
         return ", ".join(token.replace("-", " ") for token in self.value)
 
 
+class Points(Parameter):
+    """What each item of a risk score counts."""
+
+    value: dict[str, int] = Field(min_length=1)
+
+    @property
+    def in_words(self) -> str:
+        """``surgery +2, asian race −3``."""
+        return ", ".join(f"{item.replace('-', ' ')} {signed(points)}" for item, points in self.value.items())
+
+
+def signed(points: int) -> str:
+    """``+2``, ``−3``, ``0``."""
+    return f"{points:+d}".replace("-", "−") if points else "0"
+
+
 class Flag(Parameter):
     """Yes or no."""
 

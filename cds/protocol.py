@@ -35,6 +35,7 @@ _AREAS = (
     "reproduction",
     "pregnancy",
     "contraception",
+    "vte",
     "interaction",
     "eligibility",
 )
@@ -100,6 +101,7 @@ class Protocol(Strict):
     reproduction: areas.Reproduction
     pregnancy: areas.Pregnancy
     contraception: areas.Contraception
+    vte: areas.Thrombosis
     interaction: areas.Interaction
     eligibility: areas.Eligibility
 
@@ -378,6 +380,8 @@ def _choices(protocol: Protocol) -> list[str]:
         "heme.start_both_low": {"warning", "critical"},
         "reproduction.family": {"US", "EU"},
         "pregnancy.breastfeeding": {areas.HOLD, areas.ADVISE_AGAINST},
+        "vte.recent_event_is": {"warning", "critical"},
+        "vte.prophylaxis": {areas.FOR_ALL, areas.REQUIRED, areas.BY_RISK, areas.AFTER_AN_EVENT},
         "eligibility.transplant": {"autologous", "allogeneic", "any"},
         "eligibility.mild_hypersensitivity": {"warning", "critical"},
         "eligibility.analogue_hypersensitivity": {"warning", "critical if severe", "critical"},

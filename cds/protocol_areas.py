@@ -6,13 +6,28 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
-from cds.parameters import Choice, CycleWindows, DoseLevel, Doses, Flag, Ladder, Listed, RenalBands, Strict, Threshold
+from cds.parameters import (
+    Choice,
+    CycleWindows,
+    DoseLevel,
+    Doses,
+    Flag,
+    Ladder,
+    Listed,
+    Points,
+    RenalBands,
+    Strict,
+    Threshold,
+)
 
 SINGLE_STEP, STEPWISE = "single step", "step by step"
 """The two kinds of ``dosing.escalation``; the third word is ``none``."""
 HOLD, ADVISE_AGAINST = "hold", "advise against"
 """The two words of ``pregnancy.breastfeeding``."""
 
+
+FOR_ALL, REQUIRED, BY_RISK, AFTER_AN_EVENT = "for all", "required by the protocol", "by risk factors", "after an event"
+"""The four words of ``vte.prophylaxis``."""
 
 CONTRACEPTIVE_METHODS = frozenset(
     {
@@ -33,6 +48,19 @@ CONTRACEPTIVE_METHODS = frozenset(
     }
 )
 """What a diagnosis, a procedure, a device, a drug or an answer may name as a method of contraception."""
+
+
+def _of_items(*items: str) -> AfterValidator:
+    """The code counts these items and no others."""
+
+    def check(parameter: Points) -> Points:
+        if set(parameter.value) != set(items):
+            msg = f"items are {sorted(parameter.value)}, expected {sorted(items)}"
+            raise ValueError(msg)
+        return parameter
+
+    return AfterValidator(check)
+
 
 _WithUnit = TypeVar("_WithUnit", Threshold, Doses, RenalBands, CycleWindows)
 
@@ -65,6 +93,10 @@ Refills = Annotated[Threshold, _in_unit("refills")]
 Grade = Annotated[Threshold, _in_unit("(CTCAE grade)")]
 Haemoglobin = Annotated[Threshold, _in_unit("g/dL")]
 Percent = Annotated[Threshold, _in_unit("%")]
+InternationalUnits = Annotated[Threshold, _in_unit("IU/day")]
+Cycle = Annotated[Threshold, _in_unit("mg in 28 days")]
+Score = Annotated[Threshold, _in_unit("points")]
+Factors = Annotated[Threshold, _in_unit("factors")]
 TimesUpperLimit = Annotated[Threshold, _in_unit("times the upper limit of normal")]
 
 
@@ -228,6 +260,62 @@ class Interaction(Strict):
     statin_watch: Weeks | None = None
     pd1_ended: Days
     overlap: Days
+
+
+class Thrombosis(Strict):
+    """Area vte: events, risk scores, prophylaxis, and which dose of an anticoagulant treats."""
+
+    active_event: Days
+    after_event: Choice
+    recent_event: Days
+    recent_event_is: Choice
+    impede: Annotated[
+        Points,
+        _of_items(
+            "lenalidomide",
+            "bmi",
+            "fracture",
+            "erythropoietin",
+            "high-dose-dexamethasone",
+            "low-dose-dexamethasone",
+            "doxorubicin",
+            "asian-or-pacific-islander",
+            "vte-history",
+            "central-line",
+            "therapeutic-anticoagulation",
+            "prophylaxis",
+        ),
+    ]
+    impede_intermediate: Score
+    impede_high: Score
+    impede_bmi: BodyMassIndex
+    fracture_counts: Months
+    saved: Annotated[
+        Points,
+        _of_items("surgery", "asian", "vte-history", "age", "high-dose-dexamethasone", "standard-dose-dexamethasone"),
+    ]
+    saved_high: Score
+    saved_age: Years
+    high_dose_dexamethasone: Cycle
+    standard_dose_dexamethasone: Cycle
+    surgery_counts: Days
+    imwg_bmi: BodyMassIndex
+    imwg_high: Factors
+    imwg_dexamethasone: Cycle
+    prophylaxis: Choice
+    aspirin_dose: Annotated[Doses, _in_unit("mg")]
+    prophylaxis_platelets: Count
+    anticoagulant_platelets: Count
+    acute_clot: Choice
+    anticoagulant_reduce: Count
+    anticoagulant_suspend: Count
+    treats_at_any_dose: Listed
+    enoxaparin_prevents: DailyDose
+    apixaban_prevents: DailyDose
+    rivaroxaban_prevents: DailyDose
+    fondaparinux_prevents: DailyDose
+    dalteparin_prevents: InternationalUnits
+    tinzaparin_prevents: InternationalUnits
 
 
 class Eligibility(Strict):

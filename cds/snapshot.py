@@ -110,7 +110,8 @@ class Unread:
 class Drug:
     """Identity of an ordered drug. ``coded`` is False when only its text looks like this drug.
 
-    ``contraceptive`` names the method of contraception it is, where it is one.
+    ``contraceptive`` names the method of contraception it is, where it is one; ``per_international_unit`` what one unit
+    counts in the unit of its dose (milligrams, or units where it is never dosed otherwise).
     """
 
     token: str
@@ -119,6 +120,7 @@ class Drug:
     coded: bool = True
     strength_mg: Decimal | None = None
     contraceptive: str | None = None
+    per_international_unit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ class MedicationOrder:
 
     ``end`` is the day a bound or a stop ends treatment (that day is no treatment day when ``status`` is stopped or
     on-hold); ``days_supply`` and ``quantity`` (capsules) as dispensed; ``refills`` is None when not stated;
-    ``in_programme`` tells whether it carries evidence of the pregnancy-prevention programme.
+    ``in_programme`` tells whether it carries evidence of the pregnancy-prevention programme; ``amount_in_28_days`` is in
+    milligrams (of some heparins international units), for drugs other than lenalidomide and as far as it is told.
     """
 
     reference: str
@@ -174,6 +177,7 @@ class MedicationOrder:
     vaginal: bool = False
     oral: bool = False
     in_programme: bool = False
+    amount_in_28_days: Decimal | None = None
 
     @property
     def single_dose(self) -> bool:
@@ -236,7 +240,7 @@ class ProcedureFact:
 class AllergyFact:
     """An allergy or intolerance that is not refuted: to ``token`` (a drug), with the manifestations recorded.
 
-    ``severe`` is None where the record does not tell.
+    ``severe`` is None where the record does not tell; ``over`` where it is recorded as inactive or resolved.
     """
 
     token: str
@@ -245,6 +249,7 @@ class AllergyFact:
     reference: str
     severe: bool | None
     manifestations: tuple[str, ...] = ()
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +272,7 @@ class Patient:
 
     ``born_by`` is the last day on which the patient can have been born, also where the record gives only a year.
     ``recorded_female`` is why the body may be female whatever ``sex`` says (sex at birth, say); empty where nothing is.
+    ``races`` are the declared ones that a risk score asks for, empty where none is declared.
     """
 
     reference: str
@@ -276,6 +282,7 @@ class Patient:
     recorded_female: str = ""
     deceased: bool = False
     born_by: date | None = None
+    races: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from cds.findings import Evidence
 from cds.level import plain
 from cds.parameters import printed_unit
-from cds.snapshot import ConditionFact, MedicationOrder, ProcedureFact, Reaction, Result, Unread
+from cds.snapshot import LENALIDOMIDE, ConditionFact, MedicationOrder, ProcedureFact, Reaction, Result, Unread
 
 _LONG_NUMBER = 20
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -73,14 +73,11 @@ def of_result(result: Result) -> Evidence:
 
 
 def of_order(order: MedicationOrder) -> Evidence:
-    """An order as evidence."""
-    return Evidence(
-        f"{order.drug.token}-order",
-        None if order.level is None else str(order.level),
-        "mg/days",
-        order.start,
-        order.reference,
-    )
+    """An order as evidence: of lenalidomide with its level."""
+    fact = f"{order.drug.token}-order"
+    if order.drug.token != LENALIDOMIDE:
+        return Evidence(fact, None, None, order.start, order.reference)
+    return Evidence(fact, None if order.level is None else str(order.level), "mg/days", order.start, order.reference)
 
 
 def of_unread(unread: Unread) -> Evidence:
@@ -92,3 +89,14 @@ def of_record(fact: ConditionFact | ProcedureFact | Reaction) -> Evidence:
     """A condition, procedure or reaction as evidence."""
     day = fact.day if isinstance(fact, ProcedureFact) else fact.onset
     return Evidence(fact.token, fact.name, None, day, fact.reference)
+
+
+def of_fact(fact: ConditionFact | ProcedureFact | Result | MedicationOrder) -> Evidence:
+    """Any of these as evidence."""
+    match fact:
+        case Result():
+            return of_result(fact)
+        case MedicationOrder():
+            return of_order(fact)
+        case _:
+            return of_record(fact)

@@ -9,10 +9,19 @@ from cds.evaluation import INVITATIONS, Judgement
 from cds.findings import Action, Finding, Indicator, Outcome
 from hooks.wire import ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
 
-DOSE, PREGNANCY, INTERACTIONS, CHECKS = "dose", "pregnancy prevention", "interactions", "checks due"
+DOSE, PREGNANCY, THROMBOSIS, INTERACTIONS, CHECKS = (
+    "dose",
+    "pregnancy prevention",
+    "thrombosis",
+    "interactions",
+    "checks due",
+)
 _COUNSELLING, _UNREAD = "teratogenicity.male-counselling", "monitoring.unit-unknown"
 _TESTS_DUE = frozenset({"teratogenicity.test-initial", "teratogenicity.test-ongoing"})
 _GOES_AHEAD = {None, Action.MODIFY, Action.PROCEED}
+# Prophylaxis goes with an order that goes ahead, or will once what it waits for is known.
+_BESIDE_TREATMENT = frozenset({"vte.prophylaxis-missing", "vte.prophylaxis-contraindicated"})
+_STOPS = {Action.HOLD, Action.DISCONTINUE}
 
 OVERRIDE_REASONS = {
     DOSE: (
@@ -26,6 +35,13 @@ OVERRIDE_REASONS = {
         ("cannot-become-pregnant", "Cannot become pregnant: documented elsewhere"),
         ("pregnancy-ruled-out", "Pregnancy ruled out, or over"),
         ("not-dispensed-before-test", "Will not be dispensed before a negative test"),
+        ("data-outdated", "The data used are wrong or out of date"),
+    ),
+    THROMBOSIS: (
+        ("taken-already", "Prophylaxis or treatment is taken already"),
+        ("risk-judged-low", "Risk of thrombosis judged low"),
+        ("bleeding-risk", "Risk of bleeding judged higher"),
+        ("other-agent", "Another agent has been or will be ordered"),
         ("data-outdated", "The data used are wrong or out of date"),
     ),
     INTERACTIONS: (
@@ -64,7 +80,7 @@ def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
     # Counselling belongs to the order that starts treatment, not to the drafts before it that do not.
     action = None if judgement.recommendation is None else judgement.recommendation.action
     also = shown.also if action is Action.PROCEED else shown.also - {_COUNSELLING}
-    groups: dict[str, list[Finding]] = {DOSE: [], PREGNANCY: [], INTERACTIONS: [], CHECKS: []}
+    groups: dict[str, list[Finding]] = {kind: [] for kind in OVERRIDE_REASONS}
     for finding in [item for item in judgement.findings if item.alone] or judgement.findings:
         if _adds_something(finding, action) and not (shown.hides_orders_without_dose and finding.waits_for_dose):
             groups[_kind(finding)].append(finding)
@@ -87,6 +103,8 @@ def _kind(finding: Finding) -> str:
     unread = finding.id == _UNREAD
     if finding.area == "teratogenicity" or (unread and {item.fact for item in finding.evidence} == {"hcg"}):
         return PREGNANCY
+    if finding.area == "vte":
+        return THROMBOSIS
     if finding.area == "interaction" and finding.action is None:
         return INTERACTIONS
     belongs_to_dose = finding.area not in {"monitoring", "eligibility"} or finding.action is not None or unread
@@ -105,5 +123,7 @@ def _adds_something(finding: Finding, action: Action | None) -> bool:
     How an order is to be filled matters when it goes ahead.
     """
     if finding.area == "supply" and finding.indicator is Indicator.INFO and action not in _GOES_AHEAD:
+        return False
+    if finding.id in _BESIDE_TREATMENT and action in _STOPS:
         return False
     return not finding.found_before and not (finding.outcome is Outcome.UNKNOWN and finding.area == "heme")

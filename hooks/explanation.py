@@ -8,6 +8,7 @@ from cds.evaluation import Evaluation, Judgement
 from cds.findings import Finding, Recommendation
 from cds.level import Level
 from cds.snapshot import REQUIRED_KINDS, Supply
+from cds.thrombosis_risk import Score
 from hooks.card_kinds import shown_findings
 from hooks.wire import Json, number
 
@@ -38,12 +39,16 @@ def _explained(judgement: Judgement, hook: str) -> Json:
         "facts": {
             "crcl_ml_min": number(case.kidney.clearance),
             "reproductive_class": case.reproductive_class.value,
-            "impede": None,
-            "saved": None,
+            "impede": _range(case.thrombosis_risk.impede),
+            "saved": _range(case.thrombosis_risk.saved),
             "completed_cycles": course.completed_cycles,
             "current_level": None if course.current_level is None else _level(course.current_level),
         },
     }
+
+
+def _range(score: Score) -> Json:
+    return {"low": score.low, "high": score.high}
 
 
 def _recommended(recommendation: Recommendation | None) -> Json | None:

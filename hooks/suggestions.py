@@ -9,12 +9,12 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from cds.evaluation import Judgement
-from cds.findings import Action, Correction, Finding
+from cds.findings import Action, Correction, DrugOffer, Finding
 from cds.level import Level, plain
 from cds.recommend import resume_level
 from cds.terminology import Terminology, load_terminology
 from hooks.corrections import corrected_order
-from hooks.wire import Json
+from hooks.wire import Json, number
 
 _RESUMES_LATER = "heme.wait-next-cycle"
 
@@ -172,21 +172,37 @@ def _order_test(test: str, terminology: Terminology, patient_id: str) -> tuple[s
     return label, [{"type": "create", "description": label, "resource": resource}]
 
 
-def _order_drug(drug: str, terminology: Terminology, patient_id: str) -> tuple[str, list[Json]]:
-    """An order of the drug by name only: dose and duration are the clinician's."""
-    name, code, display = terminology.ingredient(drug)
+def _order_drug(drug: DrugOffer, terminology: Terminology, patient_id: str) -> tuple[str, list[Json]]:
+    """An order of a drug: by name only where dose and duration are the clinician's, else once daily."""
+    name, code, display = terminology.ingredient(drug.token)
+    dosage: Json = {}
+    label = f"Keep the dose and order {name}"
+    if drug.daily_mg is not None:
+        product = terminology.product_like(drug.token, None, drug.daily_mg)
+        code, display = product[1:] if product is not None else (code, display)
+        label = f"Order {name} {plain(drug.daily_mg)} mg once daily"
+        dosage = {"dosageInstruction": [_once_daily(drug.daily_mg)]}
     resource = {
         "resourceType": "MedicationRequest",
         "status": "draft",
-        "intent": "proposal",
+        "intent": "proposal" if drug.daily_mg is None else "order",
         "medicationCodeableConcept": {
             "coding": [{"system": terminology.system_uris["rxnorm"], "code": code, "display": display}],
             "text": name,
         },
         "subject": {"reference": f"Patient/{patient_id}"},
+        **dosage,
     }
-    label = f"Keep the dose and order {name}"
     return label, [{"type": "create", "description": label, "resource": resource}]
+
+
+def _once_daily(dose_mg: Decimal) -> Json:
+    milligrams = {"value": number(dose_mg), "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+    return {
+        "text": f"{plain(dose_mg)} mg once daily",
+        "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
+        "doseAndRate": [{"doseQuantity": milligrams}],
+    }
 
 
 def _is_echoable(value: object) -> bool:

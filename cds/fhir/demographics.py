@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime
 
 from cds.fhir.primitives import (
@@ -33,6 +34,7 @@ _GENDER_IDENTITY = (
     f"{_HL7}/StructureDefinition/individual-genderIdentity",
     f"{_HL7}/StructureDefinition/patient-genderIdentity",
 )
+_RACE = f"{_HL7}/us/core/StructureDefinition/us-core-race"
 _CLINICAL_SEX = {"male-typical": "male", "female-typical": "female"}
 _SEX_NOT_STATED = {"", "unknown"}
 _OF_BARE_CODES = ("v3-administrative-gender", "snomed")
@@ -59,7 +61,17 @@ def read_patient(resource: Json, terminology: Terminology, now: datetime) -> Pat
         _recorded_female(resource, terminology),
         resource.get("deceasedBoolean") is True or bool(text(resource.get("deceasedDateTime"))),
         born_by,
+        frozenset(_races(resource, terminology)),
     )
+
+
+def _races(resource: Json, terminology: Terminology) -> Iterator[str]:
+    """Declared races: the categories of the extension and the details beneath them."""
+    for extension in extensions(resource, _RACE):
+        for part in items(extension.get("extension")):
+            token = terminology.races.token(codings({"coding": [mapping(part.get("valueCoding"))]}, terminology))
+            if token is not None:
+                yield token
 
 
 def _born(resource: Json, now: datetime) -> tuple[date | None, date | None]:

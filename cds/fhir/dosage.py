@@ -24,7 +24,8 @@ _MG_PER = {
     "milligram": Decimal(1),
 }
 _PIECES = re.compile(
-    r"\{?(?:cap(?:sule)?s?|caps|pills?|tab(?:let)?s?|tbl|each|ea|unit(?:s)?|dosage form|dose|hard capsule|capsule, hard)\}?|1",
+    r"\{?(?:cap(?:sule)?s?|caps|pills?|tab(?:let)?s?|tbl|each|ea|unit(?:s)?|dosage form|dose|syringes?|hard capsule"
+    r"|capsule, hard)\}?|1",
     re.IGNORECASE,
 )
 _PREFERRED_TYPE = "ordered"
@@ -77,7 +78,7 @@ def _line(line: Json, drug: Drug, terminology: Terminology, zone: tzinfo, *, sto
     if any(line.get(name) for name in _AS_NEEDED):
         raise UnreadableError("it is ordered as needed")
     timing = read_timing(line, terminology, zone, ignore_bounds=stopped)
-    dose = _dose(line, strength_mg)
+    dose = dose_of_a_line(line, strength_mg)
     if timing.frequency is None:
         raise UnreadableError("how often the dose is taken is not stated")
     check_dose_in_words(words_about(line), strengths, dose, dose * timing.frequency.per_day, strength_mg)
@@ -85,7 +86,7 @@ def _line(line: Json, drug: Drug, terminology: Terminology, zone: tzinfo, *, sto
     return _Line(dose, timing, sequence if isinstance(sequence, int) else None)
 
 
-def _dose(line: Json, strength_mg: Decimal | None) -> Decimal:
+def dose_of_a_line(line: Json, strength_mg: Decimal | None) -> Decimal:
     """Milligrams per administration: the ordered dose where several kinds of dose are given."""
     given = items(line.get("doseAndRate"))
     if not given and "doseQuantity" in line:

@@ -1,4 +1,4 @@
-"""MedicationRequest and MedicationDispense, in the shapes of R4, R4B and R5."""
+"""MedicationRequest, MedicationDispense and MedicationStatement, in the shapes of R4, R4B and R5."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
 
+from cds.fhir.amounts import amount_in_28_days
 from cds.fhir.dosage import read_dosing
 from cds.fhir.identity import Medications
 from cds.fhir.primitives import (
@@ -15,6 +16,7 @@ from cds.fhir.primitives import (
     UnreadableError,
     codings,
     day,
+    first_code,
     items,
     mapping,
     number,
@@ -25,7 +27,7 @@ from cds.fhir.primitives import (
 )
 from cds.fhir.timing import cycle_by_extension, duration_days
 from cds.level import CYCLE_DAYS, Schedule
-from cds.snapshot import INTERRUPTED, Dosing, Drug, MedicationOrder
+from cds.snapshot import INTERRUPTED, LENALIDOMIDE, Dosing, Drug, MedicationOrder
 from cds.terminology import Terminology
 
 _STRENGTH_IN_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*mg\b", re.IGNORECASE)
@@ -35,6 +37,8 @@ _TOPICAL_WORDS = re.compile(
 _VAGINAL_WORDS = re.compile(r"vagin", re.IGNORECASE)
 _ORAL_WORDS = re.compile(r"\boral\b|\btablets?\b|\bcapsules?\b|by mouth|per os", re.IGNORECASE)
 _LONG_NAME = 80
+_RECORDED = "recorded"
+_NOT_TAKEN = {"not-taking", "not-taking-refused", "stopped", "stopped-per-doctor", "on-hold", "unknown"}
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,27 @@ def read_drug(order: Json, medications: Medications, terminology: Terminology) -
     coded = terminology.drug(codings(concept, terminology)) or _by_ingredient(resource, terminology)
     if coded is not None:
         strength = coded.strength_mg or _ingredient_strength(resource) or _strength_in(words)
-        drug = Drug(coded.token, coded.name, coded.drug_class, strength_mg=strength, contraceptive=coded.contraceptive)
+        drug = Drug(
+            coded.token,
+            coded.name,
+            coded.drug_class,
+            strength_mg=strength,
+            contraceptive=coded.contraceptive,
+            per_international_unit=coded.per_international_unit,
+        )
         return DrugRead(drug, words=words)
     named = terminology.drug_named_in(words) if words else None
     if named is None:
         return DrugRead(None, unresolved, words, coded=bool(codings(concept, terminology)))
     return DrugRead(
-        Drug(named.token, _shortened(words), named.drug_class, coded=False, strength_mg=_strength_in(words)),
+        Drug(
+            named.token,
+            _shortened(words),
+            named.drug_class,
+            coded=False,
+            strength_mg=_strength_in(words),
+            per_international_unit=named.per_international_unit,
+        ),
         unresolved,
         words,
     )
@@ -113,6 +131,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         drug=drug,
         status=status,
         dosing=dosing,
+        amount_in_28_days=_amount(lines, drug, terminology),
         intent=text(order.get("intent")),
         start=bounds_start or authored,
         bounds_start=bounds_start,
@@ -140,6 +159,7 @@ def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tz
         drug=drug,
         status="active" if text(dispense.get("status")) == "in-progress" else text(dispense.get("status")),
         dosing=read.dosing,
+        amount_in_28_days=_amount(lines, drug, terminology),
         start=handed or read.start,
         bounds_start=read.start,
         end=read.end,
@@ -147,6 +167,34 @@ def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tz
         quantity=_pieces(dispense.get("quantity"), drug.strength_mg),
         authored=handed,
     )
+
+
+def read_statement(statement: Json, drug: Drug, terminology: Terminology, zone: tzinfo) -> MedicationOrder:
+    """A MedicationStatement: what the patient is said to take, by R4's status or by R5's adherence."""
+    lines = items(statement.get("dosage"))
+    read = read_dosing(lines, drug, terminology, zone, stopped=False)
+    taken = mapping(statement.get("effectivePeriod"))
+    status, adherence = text(statement.get("status")), first_code(mapping(statement.get("adherence")).get("code"))
+    given = _way_given(statement, lines)
+    told = f"{given} {' '.join(text(line.get('text')) for line in lines)}"
+    return MedicationOrder(
+        reference=reference_of(statement),
+        drug=drug,
+        status="active" if status == _RECORDED and adherence not in _NOT_TAKEN else status,
+        dosing=read.dosing,
+        amount_in_28_days=_amount(lines, drug, terminology),
+        intent="",
+        start=day(taken.get("start") or statement.get("effectiveDateTime"), zone),
+        end=day(taken.get("end"), zone),
+        authored=day(statement.get("dateAsserted"), zone),
+        topical=bool(_TOPICAL_WORDS.search(given)),
+        vaginal=bool(_VAGINAL_WORDS.search(told)),
+        oral=bool(_ORAL_WORDS.search(told)),
+    )
+
+
+def _amount(lines: list[Json], drug: Drug, terminology: Terminology) -> Decimal | None:
+    return None if drug.token == LENALIDOMIDE else amount_in_28_days(lines, drug, terminology)
 
 
 def _with_quantity_schedule(
@@ -219,7 +267,8 @@ def _pieces(raw: object, strength_mg: Decimal | None) -> Decimal | None:
 def _way_given(order: Json, lines: list[Json]) -> str:
     """The routes of a dosage, and the name of the product, which often tells the form."""
     routes = " ".join(words_of(line.get("route")) for line in lines)
-    return f"{routes} {words_of(order.get('medicationCodeableConcept'))}"
+    concept = order.get("medicationCodeableConcept") or mapping(order.get("medication")).get("concept")
+    return f"{routes} {words_of(concept)}"
 
 
 def order_reference(reference: Json) -> str:

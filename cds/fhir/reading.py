@@ -11,7 +11,15 @@ from cds.fhir.demographics import read_patient
 from cds.fhir.devices import DEVICE_KINDS, read_device
 from cds.fhir.identity import Found, Medications, PatientIdentity
 from cds.fhir.observations import read_observations
-from cds.fhir.orders import DrugRead, does_not_count, order_reference, read_dispense, read_drug, read_order
+from cds.fhir.orders import (
+    DrugRead,
+    does_not_count,
+    order_reference,
+    read_dispense,
+    read_drug,
+    read_order,
+    read_statement,
+)
 from cds.fhir.primitives import Json, UnreadableError, day, items, mapping, moment, reference_of, shown, text
 from cds.fhir.programme import shows_programme
 from cds.fhir.records import (
@@ -237,6 +245,8 @@ def _read_history(by_type: Mapping[str, list[Json]], reading: Reading, problems:
             order = read_order(resource, found.drug, reading.terminology, zone)
             if order.drug.token == LENALIDOMIDE and order.status == "stopped" and order.end is None:
                 problems.append(Unread(order.reference, "it was stopped, on a day that is not recorded"))
+            if order.drug.token != LENALIDOMIDE:
+                problems += _partly_unread(resource, order)
             orders.append(order)
     known = {order.reference: order for order in orders}
     for resource in by_type.get("MedicationDispense", []):
@@ -255,7 +265,33 @@ def _read_history(by_type: Mapping[str, list[Json]], reading: Reading, problems:
             orders.append(dispense)
         elif _is_refill(dispense, of_order):
             orders.append(replace(dispense, dosing=of_order.dosing, drug=of_order.drug))
-    return orders
+    return [*orders, *_read_statements(by_type, reading, problems)]
+
+
+def _read_statements(
+    by_type: Mapping[str, list[Json]], reading: Reading, problems: list[Unread]
+) -> list[MedicationOrder]:
+    """What the patient is said to take beside lenalidomide: a statement is no order, so it tells nothing of the course."""
+    zone = reading.now.tzinfo
+    assert zone is not None
+    statements = []
+    for resource in by_type.get("MedicationStatement", []):
+        found = read_drug(resource, reading.medications, reading.terminology)
+        if does_not_count(resource) or not _is_ours(resource, found, reading, problems):
+            continue
+        assert found.drug is not None
+        if found.drug.token != LENALIDOMIDE:
+            statement = read_statement(resource, found.drug, reading.terminology, zone)
+            problems += _partly_unread(resource, statement)
+            statements.append(statement)
+    return statements
+
+
+def _partly_unread(resource: Json, order: MedicationOrder) -> list[Unread]:
+    """What of an order of another drug could not be read: without its status it is not known to be taken."""
+    whys = partly_unreadable(resource, order)
+    whys += [] if order.status else ["its status cannot be read"]
+    return [Unread(order.reference, why, token=order.drug.token) for why in whys]
 
 
 def _is_refill(dispense: MedicationOrder, order: MedicationOrder) -> bool:

@@ -40,7 +40,7 @@ _ACTIVE = {
 }
 _NOT_A_FACT = {"refuted", "entered-in-error"}
 _CONFIRMED = {"confirmed": True, "unconfirmed": False, "provisional": False, "differential": False}
-_DATES = ("performedDateTime", "occurrenceDateTime", "onsetDateTime", "date")
+_DATES = ("performedDateTime", "occurrenceDateTime", "onsetDateTime", "date", "authoredOn", "dateAsserted")
 _OF_A_PREGNANCY = ("pregnancy", "pregnancy-unconfirmed")  # the graver one first
 _LISTS_EVERY_PREGNANCY = {"icd-10", "icd-10-cm", "icd-10-gm"}
 # The longer ago these began, the more they permit: of a month or a year that is only its last day. Anything else is not over
@@ -185,7 +185,10 @@ def read_allergy(resource: Json, terminology: Terminology) -> AllergyFact | None
         severe = True
     elif severities:
         severe = False
-    return AllergyFact(drug.token, drug.name, drug.drug_class, reference_of(resource), severe, tuple(manifestations))
+    over = _ACTIVE.get(first_code(resource.get("clinicalStatus"))) is False
+    return AllergyFact(
+        drug.token, drug.name, drug.drug_class, reference_of(resource), severe, tuple(manifestations), over
+    )
 
 
 def read_adverse_event(

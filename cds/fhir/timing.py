@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, tzinfo
+from datetime import UTC, date, tzinfo
 from decimal import Decimal
 
 from cds.fhir.free_text import Frequency, frequency_in_words, schedule_in_words
@@ -52,8 +52,7 @@ def read_timing(dosage: Json, terminology: Terminology, zone: tzinfo, *, ignore_
     words = words_about(dosage)
     start, end, bound_days = _bounds(repeat, zone)
     bounded = any(name in repeat for name in ("boundsDuration", "boundsRange", "count")) or end is not None
-    structured = _agreed(_frequency(repeat), _coded_frequency(timing, terminology))
-    frequency = _agreed(structured, frequency_in_words(words))
+    frequency = _agreed(structured_frequency(timing, terminology), frequency_in_words(words))
     if bound_days is None and "count" in repeat and "countMax" not in repeat and frequency is not None:
         bound_days = int(number(repeat["count"], "timing.repeat.count") / frequency.per_day)
     try:
@@ -64,6 +63,22 @@ def read_timing(dosage: Json, terminology: Terminology, zone: tzinfo, *, ignore_
         )
     except UnreadableError as error:
         return TimingRead(frequency, None, error.why, start, end, bounded)
+
+
+def structured_frequency(timing: Json, terminology: Terminology) -> Frequency | None:
+    """The frequency of a Timing by its structure and its code."""
+    return _agreed(_frequency(mapping(timing.get("repeat"))), _coded_frequency(timing, terminology))
+
+
+def bound_days(repeat: Json) -> int | None:
+    """Days for which a timing is bounded, None where it is not; ``count`` is not looked at."""
+    return _bounds(repeat, UTC)[2]
+
+
+def days_in(unit: str) -> Decimal | None:
+    """How many days one unit of time is; None where it is not known. A month is as in ``duration_days``."""
+    unit = _UNIT_WORDS.get(unit.casefold(), unit)
+    return _DAYS_IN_MONTH if unit == "mo" else _DAYS_IN.get(unit)
 
 
 def words_about(dosage: Json) -> str:
@@ -108,8 +123,7 @@ def duration_days(raw: object) -> int | None:
     if not duration:
         return None
     unit = text(duration.get("code")) or text(duration.get("unit"))
-    unit = _UNIT_WORDS.get(unit.casefold(), unit)
-    per_unit = _DAYS_IN_MONTH if unit == "mo" else _DAYS_IN.get(unit)
+    per_unit = days_in(unit)
     if per_unit is None:
         return None
     days = number(duration.get("value"), "duration") * per_unit

@@ -14,7 +14,9 @@ from cds.rules import (
     renal,
     supply,
     teratogenicity,
+    thrombosis_prophylaxis,
     trial_exclusions,
+    vte,
 )
 from cds.rules.rule import Report, Rule, rule
 
@@ -25,6 +27,8 @@ RULES: tuple[Rule, ...] = (
     *heme.RULES,
     *teratogenicity.RULES,
     *pregnancy_prevention.RULES,
+    *vte.RULES,
+    *thrombosis_prophylaxis.RULES,
     *interaction.RULES,
     *supply.RULES,
     *monitoring.RULES,

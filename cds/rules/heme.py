@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from cds.case import COUNTS, Case
 from cds.episodes import NEUTROPHILS, PLATELETS, Episode
-from cds.findings import Action, Correction, Evidence, Indicator, Outcome
+from cds.findings import Action, Correction, DrugOffer, Evidence, Indicator, Outcome
 from cds.level import CYCLE_DAYS, Level
 from cds.parameters import Threshold
 from cds.periods import supply_days
@@ -171,7 +171,7 @@ def resume_at_lower_level(case: Case) -> Report | None:
         f"{_story(case, episode, onset)}{rung}{option}",
         _evidence(case, episode),
         Action.MODIFY,
-        order_drugs=("filgrastim",) if alternative else (),
+        order_drugs=(DrugOffer("filgrastim"),) if alternative else (),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cds.case import Case
-from cds.findings import Action, Correction, Evidence, Finding, Indicator, Outcome
+from cds.findings import Action, Correction, DrugOffer, Evidence, Finding, Indicator, Outcome
 from cds.protocol import Protocol
 
 
@@ -20,7 +20,7 @@ class Report:
     evidence: tuple[Evidence, ...] = ()
     action: Action | None = None
     order_tests: tuple[str, ...] = ()
-    order_drugs: tuple[str, ...] = ()
+    order_drugs: tuple[DrugOffer, ...] = ()
     corrections: tuple[Correction, ...] = ()
     outcome: Outcome = Outcome.FIRED
     found_before: bool = False

@@ -62,13 +62,17 @@ class ObservationKind:
 
 @dataclass(frozen=True)
 class DrugConcept:
-    """What a drug coding says: ``strength_mg`` only where the code carries one, ``contraceptive`` the method it is."""
+    """What a drug coding says: ``strength_mg`` only where the code carries one, ``contraceptive`` the method it is.
+
+    ``per_international_unit``: what one unit counts in the unit in which the drug is dosed.
+    """
 
     token: str
     name: str
     drug_class: str
     strength_mg: Decimal | None = None
     contraceptive: str | None = None
+    per_international_unit: Decimal | None = None
 
 
 class Terminology:
@@ -99,15 +103,13 @@ class Terminology:
         self.grades = _index(raw["grades"])
         self.timing_codes = dict(raw["timing"])
         self._drug_index, self._strengths = _drugs(raw["drugs"])
-        self._concepts = {
-            token: DrugConcept(token, str(entry["name"]), str(entry["class"]), contraceptive=entry.get("contraceptive"))
-            for token, entry in raw["drugs"].items()
-        }
+        self._concepts = {token: _concept(token, entry) for token, entry in raw["drugs"].items()}
         self._drug_words = _words({token: {"words": entry.get("names", [])} for token, entry in raw["drugs"].items()})
         self.products = _products(raw["drugs"])
         self._orderables = raw["orderables"]
         self.devices = _index(raw["devices"])
         self.sexes = _index(raw["sex"])
+        self.races = _index(raw["race"])
         self.body_sites = _index(raw["body-sites"])
         self.programme = programme_places(raw["programme"], "terminology/programme.yaml")
         self._drug_entries = raw["drugs"]
@@ -263,6 +265,17 @@ def _index(entries: Mapping[str, Any]) -> CodeIndex:
 
 def _names(entries: Mapping[str, Any]) -> dict[str, str]:
     return {token: str(entry["name"]) for token, entry in entries.items()}
+
+
+def _concept(token: str, entry: Mapping[str, Any]) -> DrugConcept:
+    per_unit = entry.get("per_international_unit")
+    return DrugConcept(
+        token,
+        str(entry["name"]),
+        str(entry["class"]),
+        contraceptive=entry.get("contraceptive"),
+        per_international_unit=None if per_unit is None else Decimal(per_unit),
+    )
 
 
 def _drugs(entries: Mapping[str, Any]) -> tuple[CodeIndex, CodeIndex]:

@@ -29,6 +29,7 @@ _AREAS = (
     "reproduction",
     "pregnancy",
     "contraception",
+    "vte",
     "interaction",
     "eligibility",
 )
@@ -363,7 +364,7 @@ def _numbers(written: object, read: Any) -> Iterator[tuple[str, object]]:
     if isinstance(written, Mapping):
         for key, value in written.items():
             if key not in _WORDS:
-                yield from _numbers(value, getattr(read, key))
+                yield from _numbers(value, read[key] if isinstance(read, Mapping) else getattr(read, key))
     elif isinstance(written, list):
         for value, item in zip(written, read, strict=True):
             yield from _numbers(value, item)

@@ -23,6 +23,7 @@ STAYS = {
     "dosing.revallo-escalation",
     "teratogenicity.male-counselling",
     "interaction.dexamethasone",
+    "vte.prophylaxis-contraindicated",
 }
 NEXT_DOSE = {5: Decimal(10), 10: Decimal(15)}
 INVITATIONS = frozenset({"dosing.escalation-eligible", "dosing.revallo-escalation"})

@@ -9,7 +9,7 @@ from typing import Any
 from tests.support.fixtures import ODD, REQUESTS, Json, action, ask, explanation, fired, load, service_of, unread
 
 # A new start with no evidence of the programme.
-SAID_TO_EVERY_MAN = {"teratogenicity.male-counselling", "teratogenicity.rems-enrolment"}
+SAID_TO_EVERY_MAN = {"teratogenicity.male-counselling", "teratogenicity.rems-enrolment", "vte.impede", "vte.saved"}
 
 
 def answer_to(name: str) -> Json:

@@ -21,6 +21,7 @@ RuleId = Annotated[
     ),
 ]
 PartialDate = Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d\d(-\d\d)?)?$")]
+ScoreRange = Annotated[str, StringConstraints(pattern=r"^-?\d+ to -?\d+$")]
 LevelText = Annotated[str, AfterValidator(lambda text: str(Level.parse(text)))]
 Schedule = Literal["28", "21", "qod"]
 Indicator = Literal["critical", "warning", "info"]
@@ -221,6 +222,8 @@ class Facts(Part):
     completed_cycles: int | None = None
     current_level: LevelText | None = None
     reproductive_class: str | None = None
+    impede: ScoreRange | None = None
+    saved: ScoreRange | None = None
 
 
 class Expectation(Part):

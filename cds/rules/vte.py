@@ -1,0 +1,193 @@
+"""Area vte: thrombosis now or lately, and what goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cds.case import Case
+from cds.episodes import PLATELETS
+from cds.findings import Action, Indicator, Outcome
+from cds.rules.rule import Report, rule
+from cds.snapshot import ConditionFact, MedicationOrder
+from cds.thrombosis_risk import VEIN_EVENTS
+from cds.words import capital, listed, of_order, of_record, of_result, on, reading
+
+_ARTERIAL_EVENTS = ("myocardial-infarction", "stroke", "arterial-event")
+
+
+@rule(
+    "vte.active-event",
+    "A thrombosis that began {vte.active_event} ago and is not treated with an anticoagulant holds lenalidomide; so does a heart "
+    "attack or stroke during treatment without a drug against thrombosis.",
+    cites=("vte.active_event", "vte.after_event"),
+    sources=("F boxed warning", "F 5.4"),
+    needs_draft=False,
+)
+def active_event(case: Case) -> Report | None:
+    """A thrombosis that is still active, in a vein or since maintenance began in an artery."""
+    if case.treatment_is_over:
+        return None
+    veins = [fact for fact in case.snapshot.conditions_of(*VEIN_EVENTS) if _is_now(fact, case)]
+    arteries = [fact for fact in case.snapshot.conditions_of(*_ARTERIAL_EVENTS) if _is_now(fact, case)]
+    arteries = [fact for fact in arteries if _began_on_treatment(fact, case)]
+    recent = [fact for fact in veins if _is_recent(fact, case)]
+    attacks = [fact for fact in arteries if _is_recent(fact, case)]
+    if recent and not case.antithrombotics.therapeutic:
+        return _untreated(recent, case, "a treating dose of an anticoagulant")
+    if attacks and not case.antithrombotics.orders:
+        return _untreated(attacks, case, "a drug against thrombosis")
+    if recent or attacks:
+        return _treated([*recent, *attacks], case)
+    old = [fact for fact in veins if _began_on_treatment(fact, case) or fact.day is None]
+    return None if not old or case.antithrombotics.therapeutic else _old(old[-1], case)
+
+
+def _untreated(events: list[ConditionFact], case: Case, lacking: str) -> Report:
+    event = events[-1]
+    unknown = case.antithrombotics.dose_unknown
+    advice = f"Treat it. {case.protocol.vte.after_event.value}"
+    if unknown:
+        advice = f"{_names(unknown)}: the dose could not be read; if it treats, go on. {advice}"
+    elif not case.snapshot.supplied("MedicationRequest").proves_absence:
+        advice = f"Medication orders {case.snapshot.supplied('MedicationRequest').value}: {advice}"
+    return Report(
+        Indicator.CRITICAL if event.onset is not None else Indicator.WARNING,
+        f"Hold lenalidomide: {event.name} ({_when(event, case)}) without {lacking}",
+        advice,
+        (*(of_record(fact) for fact in events), *(of_order(order) for order in case.antithrombotics.orders)),
+        Action.HOLD,
+    )
+
+
+def _treated(events: list[ConditionFact], case: Case) -> Report:
+    event, drugs = events[-1], case.antithrombotics.therapeutic or case.antithrombotics.orders
+    return Report(
+        Indicator.WARNING,
+        f"{capital(event.name)} ({_when(event, case)}), treated with {listed(sorted({order.drug.name for order in drugs}))}",
+        "Weigh benefit and risk of going on; keep the anticoagulant.",
+        (*(of_record(fact) for fact in events), *(of_order(order) for order in drugs)),
+        found_before=case.was_known(event.day),
+    )
+
+
+def _old(event: ConditionFact, case: Case) -> Report:
+    return Report(
+        Indicator.WARNING,
+        f"{capital(event.name)} ({_when(event, case)}) still listed as active",
+        "Confirm whether it is over; if not, it needs an anticoagulant.",
+        (of_record(event),),
+    )
+
+
+def _is_now(fact: ConditionFact, case: Case) -> bool:
+    return fact.confirmed is not False and not fact.is_over(case.today)
+
+
+def _is_recent(fact: ConditionFact, case: Case) -> bool:
+    """Whether it began lately; one without any date is as of an unknown day."""
+    return fact.day is not None and case.protocol.vte.active_event.holds((case.today - fact.day).days)
+
+
+def _began_on_treatment(fact: ConditionFact, case: Case) -> bool:
+    since = case.course.maintenance_start
+    return since is not None and fact.day is not None and fact.day >= since
+
+
+@rule(
+    "vte.recent-60d",
+    "No new start with a thrombosis {vte.recent_event} ago.",
+    cites=("vte.recent_event", "vte.recent_event_is"),
+)
+def recent_event(case: Case) -> Report | None:
+    """A thrombosis shortly before a new start."""
+    if not case.course.new_start:
+        return None
+    limits = case.protocol.vte
+    indicator = Indicator(limits.recent_event_is.value)
+    excluded = indicator is Indicator.CRITICAL
+    events = [fact for fact in case.snapshot.conditions_of(*VEIN_EVENTS) if fact.confirmed is not False]
+    for event in events:
+        if (
+            event.onset is not None
+            and event.onset <= case.today
+            and limits.recent_event.holds((case.today - event.onset).days)
+        ):
+            return Report(
+                indicator,
+                f"{capital(event.name)} {(case.today - event.onset).days} days ago ({on(event.onset, case.today)})",
+                f"{case.protocol.id} excludes it." if excluded else "Weigh benefit and risk.",
+                (of_record(event),),
+            )
+    undated = [event for event in events if event.onset is None or event.onset > case.today]
+    if not undated:
+        return None
+    return Report(
+        Indicator.WARNING,
+        f"{capital(undated[0].name)} without a usable date",
+        f"Find out whether it was {limits.recent_event.in_words} ago.",
+        tuple(of_record(event) for event in undated),
+        outcome=Outcome.UNKNOWN,
+    )
+
+
+@rule(
+    "vte.anticoag-thrombocytopenia",
+    "An anticoagulant at a treating dose with platelets {vte.anticoagulant_reduce} is reduced, and {vte.anticoagulant_suspend} "
+    "suspended.",
+    cites=("vte.anticoagulant_reduce", "vte.anticoagulant_suspend", "vte.acute_clot"),
+    needs_draft=False,
+)
+def anticoagulation_and_platelets(case: Case) -> Report | None:
+    """A treating dose of an anticoagulant with few platelets."""
+    drugs, limits = case.antithrombotics.therapeutic, case.protocol.vte
+    platelets = case.count(PLATELETS, limits.anticoagulant_reduce)
+    if not drugs or platelets is None or case.treatment_is_over:
+        return None
+    low = limits.anticoagulant_reduce.holds_for(platelets.measurement)
+    very_low = limits.anticoagulant_suspend.holds_for(platelets.measurement)
+    if not low and not very_low:
+        return None
+    names, evidence = _names(drugs), (of_result(platelets), *(of_order(order) for order in drugs))
+    if very_low:
+        return Report(
+            Indicator.CRITICAL,
+            f"Suspend {listed(sorted({order.drug.name for order in drugs}))}: {reading(platelets, case.today)}",
+            limits.acute_clot.value,
+            evidence,
+            Action.PROCEED,
+        )
+    return Report(
+        Indicator.WARNING,
+        f"{names}: half or prophylactic dose, {reading(platelets, case.today)}",
+        limits.acute_clot.value,
+        evidence,
+    )
+
+
+@rule(
+    "vte.duplicate-antithrombotic",
+    "Aspirin is not added to an anticoagulant at a treating dose.",
+    sources=("[policy]",),
+)
+def duplicate_antithrombotic(case: Case) -> Report | None:
+    """Aspirin beside a treating dose of an anticoagulant."""
+    aspirin, drugs = case.antithrombotics.aspirin, case.antithrombotics.therapeutic
+    if not aspirin or not drugs:
+        return None
+    return Report(
+        Indicator.INFO,
+        f"Aspirin beside {listed(sorted({order.drug.name for order in drugs}))}: more bleeding",
+        "Check that the aspirin has a reason of its own.",
+        tuple(of_order(order) for order in (*aspirin, *drugs)),
+    )
+
+
+def _when(fact: ConditionFact, case: Case) -> str:
+    return on(fact.day, case.today)
+
+
+def _names(orders: Iterable[MedicationOrder]) -> str:
+    return capital(listed(sorted({order.drug.name for order in orders})))
+
+
+RULES = (active_event, recent_event, anticoagulation_and_platelets, duplicate_antithrombotic)

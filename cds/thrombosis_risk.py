@@ -1,0 +1,323 @@
+"""Risk of venous thrombosis: the scores IMPEDE VTE and SAVED, and the count of the myeloma working group's risk factors.
+
+IMPEDE VTE: Sanfilippo KM et al. Am J Hematol 2019;94:1176-84. SAVED: Li A et al. J Natl Compr Canc Netw 2019;17:840-7.
+Risk factors: Palumbo A et al. Leukemia 2008;22:414-23. The points and limits stand in the protocol files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from cds.antithrombotics import Antithrombotics
+from cds.calculations import body_mass_index, completed_years, months_after
+from cds.counted import highest_first, latest
+from cds.parameters import Threshold, Truth
+from cds.protocol import Protocol
+from cds.snapshot import ConditionFact, MedicationOrder, PatientSnapshot, ProcedureFact, Result
+
+VEIN_EVENTS = ("vte", "unusual-site-venous-thrombosis")
+VEIN_HISTORY = (*VEIN_EVENTS, "vte-history", "thrombosis-history")
+_FRACTURES = ("pelvic-hip-femur-fracture", "lumbar-spine-or-pelvis-fracture")
+_ESA, _DEXAMETHASONE, _ANTHRACYCLINE = "esa", "dexamethasone", "anthracycline"
+_CHEMOTHERAPY = (_ANTHRACYCLINE, "alkylator")
+_FACTORS = {
+    "central line or pacemaker": ("central-venous-catheter", "pacemaker"),
+    "cardiac disease": (
+        "heart-failure",
+        "coronary-artery-disease",
+        "myocardial-infarction",
+        "unstable-angina",
+        "cardiac-arrhythmia",
+    ),
+    "chronic kidney disease": (
+        "chronic-kidney-disease",
+        "end-stage-renal-disease",
+        "dialysis-dependence",
+        "kidney-transplant",
+    ),
+    "diabetes": ("diabetes-mellitus",),
+    "infection": ("acute-infection",),
+    "immobility": ("immobility",),
+    "clotting disorder": ("thrombophilia",),
+    "hyperviscosity": ("hyperviscosity",),
+}
+_IMPLANTED = {"central line or pacemaker": ("central-venous-catheter-insertion", "pacemaker-implantation")}
+
+
+Fact = ConditionFact | ProcedureFact | Result | MedicationOrder
+"""What an item rests on."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a score: the least and the most points it may count, with what it rests on."""
+
+    name: str
+    low: int
+    high: int
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its points are not known."""
+        return self.low != self.high
+
+
+@dataclass(frozen=True)
+class Score:
+    """The items that count, or may; ``missing`` are items counted as absent because nothing is recorded of them."""
+
+    items: tuple[Item, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def low(self) -> int:
+        """The least it can be."""
+        return sum(item.low for item in self.items)
+
+    @property
+    def high(self) -> int:
+        """The most it can be."""
+        return sum(item.high for item in self.items)
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """What all items rest on."""
+        return tuple(dict.fromkeys(fact for item in self.items for fact in item.facts))
+
+
+@dataclass(frozen=True)
+class ThrombosisRisk:
+    """Both scores, and the risk factors; ``therapy_factors`` raise the risk of themselves."""
+
+    impede: Score
+    saved: Score
+    factors: tuple[Item, ...]
+    therapy_factors: tuple[Item, ...]
+    prior_event: Truth
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Whether something is so (None: not known), and what shows it."""
+
+    present: Truth
+    facts: tuple[Fact, ...] = ()
+
+
+class RiskReader:
+    """Reads the items of the scores from the snapshot and from the drugs ``taken`` now or drafted."""
+
+    def __init__(
+        self,
+        snapshot: PatientSnapshot,
+        protocol: Protocol,
+        today: date,
+        taken: Callable[[str], tuple[MedicationOrder, ...]],
+        antithrombotics: Antithrombotics,
+    ) -> None:
+        self._snapshot = snapshot
+        self._protocol = protocol
+        self._today = today
+        self._taken = taken
+        self._antithrombotics = antithrombotics
+
+    def read(self) -> ThrombosisRisk:
+        """Everything at once."""
+        history = self._conditions(VEIN_HISTORY)
+        return ThrombosisRisk(
+            self._impede(history), self._saved(history), self._imwg(history), self._therapy(), history.present
+        )
+
+    def _impede(self, history: _Found) -> Score:
+        vte, points = self._protocol.vte, self._protocol.vte.impede.value
+        races, missing = self._races({"asian", "pacific-islander"})
+        items = [
+            Item("lenalidomide", points["lenalidomide"], points["lenalidomide"]),
+            _item("body mass index", points["bmi"], self._mass_index(vte.impede_bmi)),
+            _item("fracture", points["fracture"], self._fracture()),
+            _item("erythropoietin", points["erythropoietin"], self._drugs(_ESA)),
+            self._dexamethasone(
+                (vte.high_dose_dexamethasone, points["high-dose-dexamethasone"]),
+                (None, points["low-dose-dexamethasone"]),
+            ),
+            _item("doxorubicin", points["doxorubicin"], self._drugs(_ANTHRACYCLINE)),
+            _item("Asian or Pacific islander", points["asian-or-pacific-islander"], races),
+            _item("earlier thrombosis", points["vte-history"], history),
+            _item("central line", points["central-line"], self._central_line()),
+            self._prophylaxis(points["therapeutic-anticoagulation"], points["prophylaxis"]),
+        ]
+        return Score(_counted(items), missing)
+
+    def _saved(self, history: _Found) -> Score:
+        vte, points = self._protocol.vte, self._protocol.vte.saved.value
+        races, missing = self._races({"asian"})
+        items = [
+            _item("surgery", points["surgery"], self._surgery()),
+            _item("Asian", points["asian"], races),
+            _item("earlier thrombosis", points["vte-history"], history),
+            _item("age", points["age"], self._age(vte.saved_age)),
+            self._dexamethasone(
+                (vte.high_dose_dexamethasone, points["high-dose-dexamethasone"]),
+                (vte.standard_dose_dexamethasone, points["standard-dose-dexamethasone"]),
+            ),
+        ]
+        return Score(_counted(items), missing)
+
+    def _imwg(self, history: _Found) -> tuple[Item, ...]:
+        found = {
+            "body mass index": self._mass_index(self._protocol.vte.imwg_bmi),
+            "earlier thrombosis": history,
+            **{
+                name: self._conditions(tokens, procedures=_IMPLANTED.get(name, ()), now=True)
+                for name, tokens in _FACTORS.items()
+            },
+            "surgery": self._surgery(),
+            "erythropoietin": self._drugs(_ESA),
+        }
+        return _counted([_item(name, 1, item) for name, item in found.items()])
+
+    def _therapy(self) -> tuple[Item, ...]:
+        orders = self._dexamethasone_orders
+        total = _in_28_days(orders)
+        high = total is not None and self._protocol.vte.imwg_dexamethasone.holds(total)
+        found = {
+            "high-dose dexamethasone": _Found(high, tuple(orders)),
+            "chemotherapy": self._drugs(*_CHEMOTHERAPY),
+        }
+        return tuple(_item(name, 1, item) for name, item in found.items() if item.present)
+
+    def _conditions(self, tokens: Sequence[str], *, procedures: Iterable[str] = (), now: bool = False) -> _Found:
+        """Diagnoses, at any time or only while they last; procedures count however long ago."""
+        conditions = [
+            fact
+            for fact in self._snapshot.conditions_of(*tokens)
+            if fact.confirmed is not False and not (now and fact.is_over(self._today))
+        ]
+        done = self._snapshot.procedures_of(*procedures)
+        return _found([*conditions, *done], known=self._knows_diagnoses(tokens))
+
+    def _fracture(self) -> _Found:
+        limit = int(self._protocol.vte.fracture_counts.value)
+        recent = [
+            fact
+            for fact in self._snapshot.conditions_of(*_FRACTURES)
+            if fact.confirmed is not False
+            and (
+                (fact.onset is not None and months_after(fact.onset, limit) >= self._today)
+                or (fact.active is True and not fact.is_over(self._today))
+            )
+        ]
+        return _found(recent, known=self._knows_diagnoses(_FRACTURES))
+
+    def _knows_diagnoses(self, tokens: Sequence[str]) -> bool:
+        """Whether all diagnoses came, and none that may be one of these could not be read."""
+        unread = any(item.token in tokens for item in self._snapshot.unread)
+        return self._snapshot.supplied("Condition").proves_absence and not unread
+
+    def _central_line(self) -> _Found:
+        return self._conditions(("central-venous-catheter",), now=True)
+
+    def _surgery(self) -> _Found:
+        limit = self._protocol.vte.surgery_counts
+        dated = [
+            fact
+            for fact in self._snapshot.procedures_of("surgery")
+            if fact.day is not None and fact.day <= self._today and limit.holds((self._today - fact.day).days)
+        ]
+        undated = any(fact.day is None for fact in self._snapshot.procedures_of("surgery"))
+        known = self._snapshot.supplied("Procedure").proves_absence and not undated
+        return _found(dated, known=known)
+
+    def _drugs(self, *classes: str) -> _Found:
+        orders = [order for drug_class in classes for order in self._taken(drug_class)]
+        known = self._snapshot.supplied("MedicationRequest").proves_absence
+        return _Found(True if orders else False if known else None, tuple(orders))
+
+    def _mass_index(self, limit: Threshold) -> _Found:
+        recorded = latest(_measured(self._snapshot, "bmi"), worse=highest_first)
+        weight = latest(_measured(self._snapshot, "body-weight"), worse=highest_first)
+        height = latest(_measured(self._snapshot, "body-height"), worse=highest_first)
+        if weight is not None and height is not None and height.value > 0:
+            index = body_mass_index(weight.value, height.value)
+            return _Found(limit.holds(index), (weight, height))
+        if recorded is not None:
+            return _Found(limit.holds(recorded.value), (recorded,))
+        return _Found(None)
+
+    def _age(self, limit: Threshold) -> _Found:
+        patient = self._snapshot.patient
+        if patient is None or patient.birth_date is None:
+            return _Found(None)
+        return _Found(limit.holds(completed_years(patient.birth_date, self._today)))
+
+    def _races(self, counted: set[str]) -> tuple[_Found, tuple[str, ...]]:
+        """A race that is not recorded counts as none of these, and is named as missing."""
+        patient = self._snapshot.patient
+        races = frozenset() if patient is None else patient.races
+        return _Found(bool(races & counted)), () if races else ("race",)
+
+    def _dexamethasone(self, high: tuple[Threshold, int], low: tuple[Threshold | None, int]) -> Item:
+        """Dexamethasone of 28 days; orders whose amount is not told may be any."""
+        orders = self._dexamethasone_orders
+        facts, total = tuple(orders), _in_28_days(orders)
+        if not orders:
+            known = self._snapshot.supplied("MedicationRequest").proves_absence
+            return Item(_DEXAMETHASONE, 0, 0 if known else high[1])
+        if total is None:
+            return Item(_DEXAMETHASONE, 0 if low[0] is not None else low[1], high[1], facts)
+        if high[0].holds(total):
+            return Item(_DEXAMETHASONE, high[1], high[1], facts)
+        points = low[1] if low[0] is None or low[0].holds(total) else 0
+        return Item(_DEXAMETHASONE, points, points, facts)
+
+    @property
+    def _dexamethasone_orders(self) -> list[MedicationOrder]:
+        """Orders of dexamethasone; a single dose, against sickness say, is none."""
+        return [
+            order
+            for order in self._taken("corticosteroid")
+            if order.drug.token == _DEXAMETHASONE and not order.single_dose
+        ]
+
+    def _prophylaxis(self, therapeutic: int, prophylactic: int) -> Item:
+        """One of the two, the greater; a dose that is not known may treat."""
+        found = self._antithrombotics
+        facts = tuple(drug.order for drug in found.protecting)
+        if found.therapeutic:
+            return Item("anticoagulation", therapeutic, therapeutic, facts)
+        if found.dose_unknown:
+            return Item("anticoagulant, dose not known", therapeutic, prophylactic, facts)
+        if found.protecting:
+            return Item("prophylaxis", prophylactic, prophylactic, facts)
+        known = self._snapshot.supplied("MedicationRequest").proves_absence
+        return Item("prophylaxis", 0 if known else therapeutic, 0)
+
+
+def _item(name: str, points: int, found: _Found) -> Item:
+    counts = points if found.present else 0
+    maybe = points if found.present is None else counts
+    return Item(name, min(counts, maybe), max(counts, maybe), found.facts)
+
+
+def _counted(items: Iterable[Item]) -> tuple[Item, ...]:
+    return tuple(item for item in items if item.low or item.high)
+
+
+def _found(facts: Iterable[ConditionFact | ProcedureFact], *, known: bool) -> _Found:
+    found = tuple(facts)
+    return _Found(True if found else False if known else None, found)
+
+
+def _in_28_days(orders: Sequence[MedicationOrder]) -> Decimal | None:
+    """Milligrams of all orders together; None where one of them does not tell."""
+    amounts = [order.amount_in_28_days for order in orders]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Decimal(0)) if len(known) == len(amounts) else None
+
+
+def _measured(snapshot: PatientSnapshot, token: str) -> list[Result]:
+    return [result for result in snapshot.of(token) if result.measurement is not None]
