@@ -43,7 +43,8 @@ class ObservationKind:
     """What an Observation measures.
 
     ``units`` is None where no rule compares the number; ``may_be_answered`` where a coded answer (negative) is a result;
-    ``dated`` where the value is a date, ``asked`` where it is a question that yes and no answer.
+    ``dated`` where the value is a date, ``asked`` where it is a question that yes and no answer, ``ranged`` where a rule asks
+    for the laboratory's range of normal.
     """
 
     token: str
@@ -54,6 +55,7 @@ class ObservationKind:
     may_be_answered: bool
     dated: bool = False
     asked: bool = False
+    ranged: bool = False
 
     def is_plausible(self, value: Decimal) -> bool:
         """Whether a converted value lies within the limits."""
@@ -90,6 +92,11 @@ class Terminology:
         self.panels = frozenset(token for token, entry in raw["observations"].items() if entry.get("panel") == "true")
         self.conditions = _index(raw["conditions"] | raw["indications"] | raw["reactions"])
         self.condition_names = _names(raw["conditions"] | raw["indications"] | raw["reactions"])
+        self._narrower = {
+            str(entry["narrows"]): (token, _words({token: {"words": entry["told_by"]}}))
+            for token, entry in raw["conditions"].items()
+            if "narrows" in entry
+        }
         self._condition_words = _words(raw["conditions"] | raw["indications"])
         self.reaction_tokens = frozenset(raw["reactions"])
         self.procedures = _index(raw["procedures"])
@@ -205,6 +212,11 @@ class Terminology:
         """Tokens of listed conditions that free text looks like, in the order of the text."""
         return self._condition_words.all_named_in(text)
 
+    def narrowed(self, token: str, text: str) -> str:
+        """The token of a narrower condition that no code tells, where the words beside the code do."""
+        narrower, words = self._narrower.get(token, (token, None))
+        return narrower if words is not None and words.named_in(text) else token
+
     def procedure_named_in(self, text: str) -> str | None:
         """Token of a listed procedure that free text looks like."""
         return self._procedure_words.named_in(text)
@@ -253,6 +265,7 @@ def _kind(token: str, entry: Mapping[str, Any], units: Mapping[str, UnitTable]) 
         quantity is None or entry.get("answers") == "true",
         entry.get("dated") == "true",
         entry.get("asked") == "true",
+        entry.get("ranged") == "true",
     )
 
 
