@@ -20,8 +20,8 @@ from cds.pregnancy import PregnancyRecord, read_pregnancy_record
 from cds.protocol import Protocol
 from cds.regimen import Regimen, references_of
 from cds.reproduction import ReproductiveClass, reproductive_class
-from cds.snapshot import DraftOrders, Fault, MedicationOrder, PatientSnapshot, Result, Supply, Unread
-from cds.thrombosis_risk import RiskReader, ThrombosisRisk
+from cds.snapshot import ConditionFact, DraftOrders, Fault, MedicationOrder, PatientSnapshot, Result, Supply, Unread
+from cds.thrombosis_risk import RiskReader, ThrombosisRisk, is_old_infection
 from cds.toxicity import Reactions, attributed_reactions, liver_hold, liver_hold_since
 
 COUNTS = (NEUTROPHILS, PLATELETS)
@@ -140,6 +140,10 @@ class Case:
     def thrombosis_risk(self) -> ThrombosisRisk:
         """Risk scores and risk factors of venous thrombosis."""
         return RiskReader(self.snapshot, self.protocol, self.today, self.taken, self.antithrombotics).read()
+
+    def is_old_infection(self, fact: ConditionFact) -> bool:
+        """Whether an infection is listed as active that began too long ago to be one still."""
+        return is_old_infection(fact, self.protocol, self.today)
 
     @property
     def treatment_is_over(self) -> bool:

@@ -380,6 +380,7 @@ def _choices(protocol: Protocol) -> list[str]:
         "heme.start_both_low": {"warning", "critical"},
         "reproduction.family": {"US", "EU"},
         "pregnancy.breastfeeding": {areas.HOLD, areas.ADVISE_AGAINST},
+        "freshness.hepatitis_screen": {"info", "warning"},
         "vte.recent_event_is": {"warning", "critical"},
         "vte.prophylaxis": {areas.FOR_ALL, areas.REQUIRED, areas.BY_RISK, areas.AFTER_AN_EVENT},
         "eligibility.transplant": {"autologous", "allogeneic", "any"},

@@ -175,6 +175,12 @@ class Freshness(Strict):
     creatinine_continuing: Days
     creatinine_close_clearance: Clearance
     weight: Days
+    liver_new_start: Days
+    liver_continuing: Days
+    tsh_new_start: Days
+    tsh_continuing: Days
+    hepatitis_screen: Choice
+    cancer_screen: Months
 
 
 class Liver(Strict):
@@ -299,6 +305,7 @@ class Thrombosis(Strict):
     high_dose_dexamethasone: Cycle
     standard_dose_dexamethasone: Cycle
     surgery_counts: Days
+    infection_counts: Days
     imwg_bmi: BodyMassIndex
     imwg_high: Factors
     imwg_dexamethasone: Cycle
@@ -319,7 +326,7 @@ class Thrombosis(Strict):
 
 
 class Eligibility(Strict):
-    """Area eligibility, as far as it is built."""
+    """Area eligibility: what the protocol excludes, or wants to be weighed."""
 
     transplant: Choice
     child: Years
@@ -331,6 +338,7 @@ class Eligibility(Strict):
     refractory: Choice
     plasma_cell_leukaemia: Choice
     anti_hbc: Choice
+    gvhd: Choice
     hepatitis_advice: Choice
     past_hepatitis: Flag | None = None
     hiv: Choice | None = None
@@ -340,3 +348,8 @@ class Eligibility(Strict):
     exposure: Days | None = None
     start_from: Days | None = None
     start_until: Days | None = None
+    new_cancer_stops: Flag | None = None
+    prior_cancer: Years | None = None
+    prior_cancer_remission: Years | None = None
+    infarction: Months | None = None
+    cardiac: Listed | None = None

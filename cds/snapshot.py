@@ -57,6 +57,7 @@ class Result:
     reference: str
     preliminary: bool = False
     future: bool = False
+    lower_limit: Decimal | None = None
     upper_limit: Decimal | None = None
     note: str = ""
     told: date | None = None

@@ -23,6 +23,7 @@ VEIN_HISTORY = (*VEIN_EVENTS, "vte-history", "thrombosis-history")
 _FRACTURES = ("pelvic-hip-femur-fracture", "lumbar-spine-or-pelvis-fracture")
 _ESA, _DEXAMETHASONE, _ANTHRACYCLINE = "esa", "dexamethasone", "anthracycline"
 _CHEMOTHERAPY = (_ANTHRACYCLINE, "alkylator")
+_INFECTION = "acute-infection"
 _FACTORS = {
     "central line or pacemaker": ("central-venous-catheter", "pacemaker"),
     "cardiac disease": (
@@ -39,7 +40,7 @@ _FACTORS = {
         "kidney-transplant",
     ),
     "diabetes": ("diabetes-mellitus",),
-    "infection": ("acute-infection",),
+    "infection": (_INFECTION,),
     "immobility": ("immobility",),
     "clotting disorder": ("thrombophilia",),
     "hyperviscosity": ("hyperviscosity",),
@@ -98,6 +99,12 @@ class ThrombosisRisk:
     factors: tuple[Item, ...]
     therapy_factors: tuple[Item, ...]
     prior_event: Truth
+
+
+def is_old_infection(fact: ConditionFact, protocol: Protocol, today: date) -> bool:
+    """Whether an infection is listed as active that began too long ago to be one still."""
+    old = fact.day is not None and not protocol.vte.infection_counts.holds((today - fact.day).days)
+    return fact.token == _INFECTION and old
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,8 @@ class RiskReader:
         conditions = [
             fact
             for fact in self._snapshot.conditions_of(*tokens)
-            if fact.confirmed is not False and not (now and fact.is_over(self._today))
+            if fact.confirmed is not False
+            and not (now and (fact.is_over(self._today) or is_old_infection(fact, self._protocol, self._today)))
         ]
         done = self._snapshot.procedures_of(*procedures)
         return _found([*conditions, *done], known=self._knows_diagnoses(tokens))

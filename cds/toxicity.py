@@ -21,7 +21,7 @@ PERMANENT_STOP = (
 RASH = "rash"
 _COUNTED_BY_THE_LABORATORY = ("neutropenia", "thrombocytopenia", "pancytopenia")
 _BILIRUBIN = "bilirubin"
-_LIVER_TESTS = ("alt", "ast", _BILIRUBIN)
+LIVER_TESTS = ("alt", "ast", _BILIRUBIN)
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,25 @@ def liver_above(snapshot: PatientSnapshot, transaminases: Threshold, bilirubin: 
     return None
 
 
+def liver_elevated(snapshot: PatientSnapshot) -> tuple[Result, ...]:
+    """Liver tests whose latest value is above its own upper limit of normal."""
+    return tuple(
+        result
+        for result in _latest_liver_tests(snapshot)
+        if result.upper_limit and result.measurement is not None and result.measurement.value > result.upper_limit
+    )
+
+
+def liver_not_graded(snapshot: PatientSnapshot) -> tuple[Result, ...]:
+    """Liver tests whose latest value came without its upper limit of normal."""
+    return tuple(result for result in _latest_liver_tests(snapshot) if not result.upper_limit)
+
+
+def _latest_liver_tests(snapshot: PatientSnapshot) -> list[Result]:
+    found = (latest(_measured(snapshot, token), worse=highest_first) for token in _graded_liver_tests(snapshot))
+    return [result for result in found if result is not None]
+
+
 def liver_hold_since(snapshot: PatientSnapshot, protocol: Protocol, since: date | None) -> bool:
     """Whether a liver test stopped treatment at any time since maintenance start."""
     limits = protocol.liver
@@ -104,7 +123,7 @@ def liver_hold_since(snapshot: PatientSnapshot, protocol: Protocol, since: date 
 
 
 def _graded_liver_tests(snapshot: PatientSnapshot) -> list[str]:
-    return [token for token in _LIVER_TESTS if token != _BILIRUBIN or not snapshot.conditions_of("gilbert-syndrome")]
+    return [token for token in LIVER_TESTS if token != _BILIRUBIN or not snapshot.conditions_of("gilbert-syndrome")]
 
 
 def _measured(snapshot: PatientSnapshot, token: str) -> list[Result]:

@@ -18,6 +18,8 @@ DOSE, PREGNANCY, THROMBOSIS, INTERACTIONS, CHECKS = (
 )
 _COUNSELLING, _UNREAD = "teratogenicity.male-counselling", "monitoring.unit-unknown"
 _TESTS_DUE = frozenset({"teratogenicity.test-initial", "teratogenicity.test-ongoing"})
+# What is to be known before treatment begins, and is due in the chart of a treated patient.
+_CHECKS = frozenset({"monitoring.lft-due", "monitoring.tsh", "monitoring.hbv-screen"})
 _GOES_AHEAD = {None, Action.MODIFY, Action.PROCEED}
 # Prophylaxis goes with an order that goes ahead, or will once what it waits for is known.
 _BESIDE_TREATMENT = frozenset({"vte.prophylaxis-missing", "vte.prophylaxis-contraindicated"})
@@ -58,6 +60,9 @@ OVERRIDE_REASONS = {
 }
 
 
+_OF_A_START = _CHECKS | {_COUNSELLING}
+
+
 @dataclass(frozen=True)
 class Shown:
     """What one hook shows: the least indicator that makes a card, and the informations that make one nevertheless."""
@@ -69,28 +74,40 @@ class Shown:
 
 SHOWN_AT: Mapping[str, Shown] = {
     ORDER_SELECT: Shown(Indicator.WARNING, INVITATIONS, hides_orders_without_dose=True),
-    ORDER_SIGN: Shown(Indicator.WARNING, INVITATIONS | {_COUNSELLING}),
-    PATIENT_VIEW: Shown(Indicator.WARNING, frozenset({"monitoring.creatinine-due"})),
+    ORDER_SIGN: Shown(Indicator.WARNING, INVITATIONS | _OF_A_START),
+    PATIENT_VIEW: Shown(Indicator.WARNING, _CHECKS | {"monitoring.creatinine-due"}),
 }
 
 
 def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
-    """The findings of each card that the hook shows, by card kind."""
+    """The findings of each card that the hook shows, by card kind. Checks that are due make no card beside a graver one."""
     shown = SHOWN_AT[hook]
-    # Counselling belongs to the order that starts treatment, not to the drafts before it that do not.
     action = None if judgement.recommendation is None else judgement.recommendation.action
-    also = shown.also if action is Action.PROCEED else shown.also - {_COUNSELLING}
+    also = shown.also - _untimely(judgement, action)
     groups: dict[str, list[Finding]] = {kind: [] for kind in OVERRIDE_REASONS}
     for finding in [item for item in judgement.findings if item.alone] or judgement.findings:
         if _adds_something(finding, action) and not (shown.hides_orders_without_dose and finding.waits_for_dose):
             groups[_kind(finding)].append(finding)
     implied = _implied(groups[PREGNANCY])
     groups[PREGNANCY] = [finding for finding in groups[PREGNANCY] if finding.id not in implied]
+    urgent = {
+        kind: findings for kind, findings in groups.items() if any(_is_urgent(finding, shown) for finding in findings)
+    }
     return {
         kind: findings
         for kind, findings in groups.items()
-        if any(finding.id in also or _is_urgent(finding, shown) for finding in findings)
+        if kind in urgent or any(finding.id in also and not (urgent and finding.id in _CHECKS) for finding in findings)
     }
+
+
+def _untimely(judgement: Judgement, action: Action | None) -> frozenset[str]:
+    """What is said only with the order that starts treatment, not with drafts before it that do not, nor at renewals.
+
+    Checks are also said where no order is being written.
+    """
+    if judgement.regimen is None or (judgement.case.course.new_start and action is Action.PROCEED):
+        return frozenset()
+    return _CHECKS if action is Action.PROCEED else _OF_A_START
 
 
 def _implied(findings: Sequence[Finding]) -> frozenset[str]:

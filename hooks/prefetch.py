@@ -28,7 +28,7 @@ OBSERVATION_KEYS: Mapping[str, tuple[str, ...]] = {
         "neutrophils-band-percent",
     ),
     "kidney": ("creatinine", "egfr", "creatinine-clearance-measured", "creatinine-clearance-cockcroft-gault"),
-    "vitals": ("body-weight", "body-weight-stated", "body-height", "bmi"),
+    "vitals": ("body-weight", "body-weight-stated", "body-height", "bmi", "lvef", "dlco-percent-predicted"),
     "pregnancy": (
         "hcg",
         "pregnancy-status",
@@ -39,8 +39,8 @@ OBSERVATION_KEYS: Mapping[str, tuple[str, ...]] = {
         "age-at-menopause",
         "contraception-method",
     ),
-    "chemistry": ("alt", "ast", "bilirubin", "tsh", "inr", "haemoglobin", "calcium"),
-    "serology": ("hbsag", "anti-hbc", "hbv-dna", "anti-hcv", "hcv-rna", "hiv", "lvef"),
+    "chemistry": ("alt", "ast", "bilirubin", "tsh", "inr", "haemoglobin", "calcium", "digoxin-level"),
+    "serology": ("hbsag", "anti-hbc", "hbv-dna", "anti-hcv", "hcv-rna", "hiv"),
     "response": ("disease-response", "m-protein", "m-protein-band-1", "kappa-flc", "lambda-flc", "flc-ratio"),
 }
 _SEARCHES = {

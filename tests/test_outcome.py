@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.case import Expectation
 from tests.support.outcome import assert_as_expected
-from tests.support.vignettes import as_case
 
 Json = dict[str, Any]
 
@@ -79,33 +78,3 @@ def test_a_rule_that_could_not_be_evaluated_fails_every_case() -> None:
 
     with pytest.raises(pytest.fail.Exception, match=r"heme\.floor: could not be evaluated"):
         _compare(_MET, response)
-
-
-@pytest.mark.parametrize(
-    ("action", "fires", "compared"),
-    [
-        ("proceed", {"interaction.statin": "warning"}, "proceed"),
-        ("hold", {"vte.anticoag-thrombocytopenia": "critical", "heme.plt-interrupt": "critical"}, "hold"),
-        ("hold", {"vte.active-event": "critical"}, None),
-        ("discontinue", {"eligibility.gvhd": "critical", "heme.anc-watch": "info"}, None),
-    ],
-)
-def test_a_vignette_waits_for_a_recommendation_of_areas_not_built_yet(
-    action: str, fires: dict[str, str], compared: str | None
-) -> None:
-    vignette = {
-        "id": "V000",
-        "title": "A vignette",
-        "now": "2024-05-15T09:00:00",
-        "patient": {"birth_date": "1966-02-01", "sex": "male", "race": "white"},
-        "labs": [],
-        "history": [],
-        "draft": {},
-        "expect": {
-            "must_fire": [{"id": rule, "indicator": indicator} for rule, indicator in fires.items()],
-            "must_not_fire": [],
-            "recommendation": {"action": action, "dose_mg": "10", "schedule_days": "28"},
-        },
-    }
-
-    assert as_case(vignette)["expect"]["action"] == compared

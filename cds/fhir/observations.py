@@ -65,6 +65,13 @@ def read_observations(
             if result.future:
                 why = f"{kind.name} is dated {result.day}, after now; it counts only against the patient"
                 read.unread.append(Unread(result.reference, why, Fault.FUTURE, kind.token, result.day))
+            if (
+                kind.ranged
+                and element.get("referenceRange")
+                and result.lower_limit is None
+                and result.upper_limit is None
+            ):
+                read.unread.append(Unread(result.reference, f"the range of normal of its {kind.name} cannot be read"))
             by_token[kind.token].append((result, specimen))
     measured = {result.effective for result, _ in by_token["anc"]}
     for result in _derived_neutrophils(by_token):
@@ -147,6 +154,7 @@ def _result(
         reference_of(resource),
         preliminary=status == _PRELIMINARY,
         future=later,
+        lower_limit=value.lower_limit,
         upper_limit=value.upper_limit,
         told=value.told,
     )

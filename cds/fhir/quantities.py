@@ -55,6 +55,7 @@ class Value:
     measurement: Measurement | None
     answer: str | None
     unit: str
+    lower_limit: Decimal | None = None
     upper_limit: Decimal | None = None
     told: date | None = None
 
@@ -85,7 +86,8 @@ def read_value(element: Json, kind: ObservationKind, terminology: Terminology, z
         )
     quantity = _quantity(element, kind)
     measurement, convert = _measure(quantity, kind, kind.units, terminology)
-    return Value(measurement, interpreted, kind.units.canonical, _upper_limit(element, kind.units, convert))
+    lower, upper = (_limit_of_normal(element, end, kind.units, convert) for end in ("low", "high"))
+    return Value(measurement, interpreted, kind.units.canonical, lower, upper)
 
 
 def _interpretation(element: Json, terminology: Terminology) -> str | None:
@@ -195,16 +197,18 @@ def _converter(
     return convert
 
 
-def _upper_limit(element: Json, units: UnitTable, convert: Callable[[Decimal], Decimal]) -> Decimal | None:
-    """Upper limit of normal as printed with this result; never assumed."""
+def _limit_of_normal(
+    element: Json, end: str, units: UnitTable, convert: Callable[[Decimal], Decimal]
+) -> Decimal | None:
+    """A limit of normal as printed with this result; never assumed."""
     for reference_range in items(element.get("referenceRange")):
-        high = mapping(reference_range.get("high"))
-        if "value" not in high:
+        limit = mapping(reference_range.get(end))
+        if "value" not in limit:
             continue
-        unit = text(high.get("code")) or text(high.get("unit"))
+        unit = text(limit.get("code")) or text(limit.get("unit"))
         own = units.converter(unit) if unit else convert
         try:
-            return None if own is None else own(number(high["value"], "referenceRange.high"))
+            return None if own is None else own(number(limit["value"], f"referenceRange.{end}"))
         except UnreadableError:
             return None
     return None

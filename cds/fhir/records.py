@@ -67,6 +67,7 @@ def read_condition(resource: Json, terminology: Terminology, now: datetime) -> C
         over = active is False or (active is None and ended is not None and ended <= now.date())
         _refuse_text_only(concept, named, terminology.condition_names, terminology, over=over)
         return None
+    token = terminology.narrowed(token, words_of(concept))
     begins, ends = (day_at_the_latest, day) if token in _PERMITS_BY_AGE else (day, day_at_the_latest)
     return ConditionFact(
         token,

@@ -1,6 +1,7 @@
 """The rules, by area; their order is the order of the catalogue."""
 
 from cds.rules import (
+    comorbidity,
     course_changes,
     disease,
     dosing,
@@ -9,7 +10,9 @@ from cds.rules import (
     hypersensitivity,
     infections,
     interaction,
+    liver_thyroid_hepatitis,
     monitoring,
+    other_cancers,
     pregnancy_prevention,
     renal,
     supply,
@@ -32,9 +35,12 @@ RULES: tuple[Rule, ...] = (
     *interaction.RULES,
     *supply.RULES,
     *monitoring.RULES,
+    *liver_thyroid_hepatitis.RULES,
+    *other_cancers.RULES,
     *eligibility.RULES,
     *hypersensitivity.RULES,
     *disease.RULES,
+    *comorbidity.RULES,
     *infections.RULES,
     *trial_exclusions.RULES,
 )

@@ -11,7 +11,7 @@ from cds.pregnancy import HCG
 from cds.recommend import next_step, step_is_earned
 from cds.rules.rule import Report, rule
 from cds.snapshot import Fault
-from cds.words import NAMES, amount, listed, of_result, of_unread, on, reading
+from cds.words import NAMES, amount, listed, of_result, of_unread, on
 
 _WITH_UNITS = (*COUNTS, "creatinine", "body-weight", "body-weight-stated", HCG)
 
@@ -120,25 +120,4 @@ def creatinine_due(case: Case) -> Report | None:
     )
 
 
-@rule(
-    "monitoring.hepatotoxicity",
-    "Hold when ALT or AST is {liver.transaminases_hold}, or bilirubin {liver.bilirubin_hold} (Gilbert syndrome aside).",
-    cites=("liver.transaminases_hold", "liver.bilirubin_hold"),
-    sources=("F 5.8",),
-    needs_draft=False,
-)
-def hepatotoxicity(case: Case) -> Report | None:
-    """A liver test so far above its own upper limit that treatment stops."""
-    result = case.liver_hold
-    if result is None or result.upper_limit is None or case.combination:
-        return None
-    return Report(
-        Indicator.CRITICAL,
-        f"Hold lenalidomide: {reading(result, case.today)}, upper limit {plain(result.upper_limit)}",
-        "Stop on elevation; a lower dose may be considered after return to baseline.",
-        (of_result(result),),
-        Action.HOLD,
-    )
-
-
-RULES = (cbc_due, unit_unknown, creatinine_due, hepatotoxicity)
+RULES = (cbc_due, unit_unknown, creatinine_due)

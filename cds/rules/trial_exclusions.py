@@ -34,7 +34,7 @@ def start_window(case: Case) -> Report | None:
     return Report(
         # A protocol that opens the window too is a trial's; an end alone is what a pivotal trial happened to do.
         Indicator.INFO if limits.start_from is None else Indicator.WARNING,
-        f"Start on day {elapsed} after the transplant: {case.protocol.id} starts at {window}",
+        f"Start on day {elapsed} after the transplant: {case.protocol.id} says {window}",
         "",
         (of_record(transplant),),
     )

@@ -24,6 +24,9 @@ STAYS = {
     "teratogenicity.male-counselling",
     "interaction.dexamethasone",
     "vte.prophylaxis-contraindicated",
+    "monitoring.hbv-screen",
+    "monitoring.lft-due",
+    "monitoring.tsh",
 }
 NEXT_DOSE = {5: Decimal(10), 10: Decimal(15)}
 INVITATIONS = frozenset({"dosing.escalation-eligible", "dosing.revallo-escalation"})

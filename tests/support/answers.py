@@ -107,9 +107,9 @@ def updates(answered: Mapping[str, Any]) -> list[Json]:
 
 
 def only_counsels(answered: Mapping[str, Any]) -> bool:
-    """Whether nothing is wrong with the order: the only card counsels a man whose treatment starts."""
+    """Whether nothing is wrong with the order: a man whose treatment starts is counselled, and tests are due before it."""
     shown = [(card["indicator"], card["source"]["topic"]["display"]) for card in answered["cards"]]
-    return shown == [("info", "teratogenicity.male-counselling")]
+    return shown == [("info", "teratogenicity.male-counselling"), ("info", "monitoring.lft-due")]
 
 
 def _of_type(suggestion: Mapping[str, Any], kind: str) -> Sequence[Json]:

@@ -69,6 +69,7 @@ class Reading(Part):
     comparator: Literal["<", "<=", ">=", ">"] | None = None
     status: str = "final"
     uln: Decimal | None = None
+    lln: Decimal | None = None
     component_of: str | None = None
 
     @model_validator(mode="after")

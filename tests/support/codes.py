@@ -31,7 +31,10 @@ def response_question() -> Json:
 
 
 def condition(token: str) -> Json:
-    """CodeableConcept of a diagnosis or reaction."""
+    """CodeableConcept of a diagnosis or reaction; where only words tell it, the code of the wider one with these words."""
+    entry = _entry(token, *_CONDITION_FILES)
+    if "narrows" in entry:
+        return {**condition(entry["narrows"]), "text": entry["name"]}
     return _first_concept(token, *_CONDITION_FILES)
 
 

@@ -104,7 +104,7 @@ def _differing_facts(expected: Facts, reported: Mapping[str, Any]) -> Iterator[s
         got = reported.get(name)
         if name == "current_level":
             got = _level(got)
-        elif name in {"impede", "saved"}:
+        elif isinstance(got, Mapping):
             got = f"{got['low']} to {got['high']}"
         elif isinstance(got, float):
             got = Decimal(str(got))

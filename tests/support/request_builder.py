@@ -203,7 +203,12 @@ def _measured(token: str, reading: Reading) -> Json:
     quantity = _quantity(reading.value, reading.unit)
     if reading.comparator is not None:
         quantity["comparator"] = reading.comparator
-    limit = {} if reading.uln is None else {"referenceRange": [{"high": _quantity(reading.uln, reading.unit)}]}
+    limits = {
+        end: _quantity(limit, reading.unit)
+        for end, limit in (("low", reading.lln), ("high", reading.uln))
+        if limit is not None
+    }
+    limit = {"referenceRange": [limits]} if limits else {}
     return {"valueQuantity": quantity, **limit, **said}
 
 
