@@ -47,7 +47,7 @@ def _answer(request: HookRequest, now: datetime, protocol: str | None, client: C
     supplied = read_prefetch(request.prefetch)
     drafts, refused = _draft_entries(request.draft_orders)
     everything = (*supplied.found, *drafts)
-    terminology = load_terminology()
+    terminology = client.terminology or load_terminology()
     reading = Reading(
         PatientIdentity(request.patient_id, everything, request.fhir_server),
         Medications(everything),

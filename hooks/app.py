@@ -30,9 +30,8 @@ _log = logging.getLogger("lenalidomide_cds")
 
 def create_app(settings: Settings) -> Flask:
     """The WSGI application. All knowledge is read here, so that a faulty file stops the start and not an answer."""
-    load_terminology()
     load_protocols()
-    services = encode(discovery())
+    services = encode(discovery(settings.client.terminology or load_terminology()))
     app = Flask("hooks", static_folder=None)
     app.url_map.strict_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit

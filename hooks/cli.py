@@ -17,6 +17,7 @@ from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 from cds import DEFAULT_PROTOCOL, PROTOCOL_IDS
 from cds.catalogue import check_catalogue, write_catalogue
 from cds.strict_yaml import KnowledgeError
+from cds.terminology import load_terminology
 from hooks.answering import answer
 from hooks.app import create_app
 from hooks.discovery import discovery
@@ -168,7 +169,7 @@ def _now(document: dict[str, object], named: str | None, zone: tzinfo) -> dateti
 
 
 def _discovery(_options: argparse.Namespace) -> int:
-    print(encode(discovery()))
+    print(encode(discovery(from_environment().client.terminology or load_terminology())))
     return 0
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from cds.terminology import load_terminology
+from cds.terminology import Terminology
 from hooks.prefetch import templates
+from hooks.settings import SettingsError
 from hooks.wire import ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW, SERVICES, Json
 
+_LONGEST_TEMPLATE = 1500  # characters, encoded: what record systems bear
 _TITLES = {
     ORDER_SELECT: "Lenalidomide maintenance: order selection",
     ORDER_SIGN: "Lenalidomide maintenance: order signing",
@@ -18,9 +20,16 @@ _DESCRIPTIONS = {
 }
 
 
-def discovery() -> Json:
-    """Services in a fixed order, each with the same prefetch templates."""
-    prefetch = templates(load_terminology())
+def discovery(terminology: Terminology) -> Json:
+    """Services in a fixed order, each with the same prefetch templates; ``SettingsError`` when one of these is too long."""
+    prefetch = templates(terminology)
+    for key, template in prefetch.items():
+        if len(template) > _LONGEST_TEMPLATE:
+            msg = (
+                f"CDS_LOCAL_CODES: too many codes: the query of the prefetch key '{key}' is longer than "
+                f"{_LONGEST_TEMPLATE} characters"
+            )
+            raise SettingsError(msg)
     return {
         "services": [
             {

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cds import DEFAULT_PROTOCOL
 from cds.strict_yaml import KnowledgeError, load
-from cds.terminology import NOWHERE, ProgrammePlaces, programme_places
+from cds.terminology import NOWHERE, ProgrammePlaces, Terminology, programme_places, terminology_with
 from hooks.card_profile import BASE, PROFILES
 
+_Read = TypeVar("_Read")
 _MEGABYTE = 1024 * 1024
 _DEFAULT_BODY_LIMIT_MB = 10
 
 
 @dataclass(frozen=True)
 class Client:
-    """What is known of the calling record system: its protocol, where it shows the programme, what its cards can do."""
+    """What is known of the calling record system: its protocol, where it shows the programme, what its cards can do.
+
+    ``terminology`` is ours with its own codes, where it has any.
+    """
 
     protocol: str = DEFAULT_PROTOCOL
     programme: ProgrammePlaces = NOWHERE
     card_profile: str = BASE
+    terminology: Terminology | None = None
 
 
 ANY_CLIENT = Client()
@@ -59,25 +66,36 @@ def from_environment(protocol: str | None = None) -> Settings:
     if profile not in PROFILES:
         msg = f"CDS_CARD_PROFILE is '{profile}', expected {' or '.join(PROFILES)}"
         raise SettingsError(msg)
-    client = Client(protocol or DEFAULT_PROTOCOL, _programme(), profile)
+    client = Client(protocol or DEFAULT_PROTOCOL, _programme(), profile, _terminology())
     return Settings(client, _time_zone(), explain == "1", body_limit=int(limit) * _MEGABYTE)
 
 
 def _programme() -> ProgrammePlaces:
     """A file of the same shape as ``cds/terminology/programme.yaml``."""
-    name = os.environ.get("CDS_PROGRAMME_EVIDENCE")
+    return _from_file("CDS_PROGRAMME_EVIDENCE", programme_places, NOWHERE)
+
+
+def _terminology() -> Terminology | None:
+    """Ours and a hospital's own codes; the operator's page gives the shape of the file."""
+    return _from_file("CDS_LOCAL_CODES", terminology_with, None)
+
+
+def _from_file(setting: str, read: Callable[[Mapping[str, Any], str], _Read], otherwise: _Read) -> _Read:
+    """What the file named by a setting holds; all that is wrong with it in one error."""
+    name = os.environ.get(setting)
     if not name:
-        return NOWHERE
+        return otherwise
     problems: list[str] = []
-    places = NOWHERE
+    found = otherwise
     try:
-        places = programme_places(load(Path(name), problems), name)
+        content = load(Path(name), problems)
+        found = otherwise if problems else read(content, name)
     except (OSError, KnowledgeError) as error:
         problems.append(str(error))
     if problems:
-        msg = f"CDS_PROGRAMME_EVIDENCE: {'; '.join(problems)}"
+        msg = f"{setting}: {'; '.join(problems)}"
         raise SettingsError(msg)
-    return places
+    return found
 
 
 def _time_zone() -> tzinfo:

@@ -12,6 +12,7 @@ import pytest
 from cds import PROTOCOL_IDS
 from cds.rules import RULES
 from cds.snapshot import Supply
+from cds.terminology import load_terminology
 from hooks import problems, settings
 from hooks.cli import main
 from hooks.discovery import discovery
@@ -113,7 +114,7 @@ def test_every_protocol_has_a_page_and_a_row_for_pharmacists(protocol: str) -> N
 
 
 def test_every_prefetch_key_has_a_row_for_integrators() -> None:
-    keys = {key for service in discovery()["services"] for key in service["prefetch"]}
+    keys = {key for service in discovery(load_terminology())["services"] for key in service["prefetch"]}
 
     assert keys
     assert [key for key in sorted(keys) if f"| `{key}` |" not in INTEGRATOR] == []
@@ -125,7 +126,7 @@ def test_every_phrase_for_missing_data_has_a_row_for_integrators(supply: Supply)
 
 
 def test_every_service_is_documented_with_its_hook() -> None:
-    services = discovery()["services"]
+    services = discovery(load_terminology())["services"]
 
     assert [one["id"] for one in services if f"| `{one['id']}` | `{one['hook']}` |" not in INTEGRATOR] == []
 

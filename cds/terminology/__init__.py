@@ -2,7 +2,7 @@
 
 from cds.terminology.programme import NOWHERE, ProgrammePlaces, programme_places
 from cds.terminology.value_sets import Coding
-from cds.terminology.vocabulary import DrugConcept, ObservationKind, Terminology, load_terminology
+from cds.terminology.vocabulary import DrugConcept, ObservationKind, Terminology, load_terminology, terminology_with
 
 __all__ = [
     "NOWHERE",
@@ -13,4 +13,5 @@ __all__ = [
     "Terminology",
     "load_terminology",
     "programme_places",
+    "terminology_with",
 ]

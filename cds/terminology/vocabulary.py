@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from cds.strict_yaml import KnowledgeError, load
+from cds.terminology.local import with_local_codes
 from cds.terminology.programme import programme_places
 from cds.terminology.value_sets import CodeIndex, Coding, system_key
 from cds.units import UnitTable
@@ -83,6 +84,7 @@ class Terminology:
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._systems = _systems(raw["systems"])
         self.system_uris = {key: str(entry["uri"]) for key, entry in raw["systems"].items()}
+        self._local = [key for key, entry in raw["systems"].items() if entry.get("local") == "true"]
         units = {quantity: UnitTable.build(entry) for quantity, entry in raw["units"].items()}
         self._units = units
         self._observation_index = _index(raw["observations"])
@@ -126,6 +128,18 @@ class Terminology:
         code = raw.get("code")
         return Coding(system_key(self._systems, raw.get("system")), code) if isinstance(code, str) else None
 
+    def owner(self, section: str, system: str, code: str) -> str | None:
+        """The token that a code has in a section: observations, answers, conditions, procedures, devices or drugs."""
+        index = {
+            "observations": self._observation_index,
+            "answers": self._answers,
+            "conditions": self.conditions,
+            "procedures": self.procedures,
+            "devices": self.devices,
+            "drugs": self._drug_index,
+        }[section]
+        return index.token([Coding(system, code)])
+
     def system_of(self, uri: str) -> str | None:
         """Key of a code system by its URI or a tolerated variant."""
         return system_key(self._systems, uri)
@@ -149,12 +163,13 @@ class Terminology:
         return None if token is None or token in self._no_results else self._kinds[token]
 
     def observation_codes(self, token: str) -> list[tuple[str, str]]:
-        """Code system URI and code of one kind of Observation: LOINC, and SNOMED CT where no LOINC code is known."""
-        for system in ("loinc", "snomed"):
-            codes = self._observation_index.codes_of(token, system)
-            if codes:
-                return [(self.system_uris[system], code) for code in codes]
-        return []
+        """Code system URI and code of one kind of Observation: LOINC, or SNOMED CT where there is none; and a hospital's own."""
+        by_system = {
+            system: self._observation_index.codes_of(token, system) for system in ("loinc", "snomed", *self._local)
+        }
+        if by_system["loinc"]:
+            del by_system["snomed"]
+        return [(self.system_uris[system], code) for system, codes in by_system.items() for code in codes]
 
     def unit_is_of_another_quantity(self, unit: str, units: UnitTable) -> bool:
         """Whether a unit string is known, but only for other quantities."""
@@ -235,6 +250,16 @@ class Terminology:
 @cache
 def load_terminology() -> Terminology:
     """Read ``terminology/*.yaml``; ``KnowledgeError`` lists everything that is wrong with them."""
+    return Terminology(_files())
+
+
+def terminology_with(local: Mapping[str, Any], file: str) -> Terminology:
+    """Our terminology and a hospital's own codes; ``KnowledgeError`` lists everything that is wrong with its ``file``."""
+    return Terminology(with_local_codes(_files(), local, file, load_terminology().owner))
+
+
+@cache
+def _files() -> Mapping[str, Any]:
     problems: list[str] = []
     folder = files("cds") / "terminology"
     raw = {name: load(folder / f"{name}.yaml", problems) for name in _FILES}
@@ -244,7 +269,7 @@ def load_terminology() -> Terminology:
     problems.extend(f"terminology/{name}: is not a file this version knows" for name in sorted(stray))
     if problems:
         raise KnowledgeError(problems)
-    return Terminology(raw)
+    return raw
 
 
 def _systems(raw: Mapping[str, Any]) -> dict[str, str]:
