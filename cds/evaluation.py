@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cds.case import Case
-from cds.findings import Action, Finding, Recommendation
+from cds.findings import Action, Finding, Outcome, Recommendation
 from cds.protocol import Protocol
 from cds.recommend import recommend
 from cds.regimen import Regimen, regimens
@@ -62,7 +62,9 @@ def _judge(case: Case) -> Judgement:
         return Judgement(case, None, _ranked(findings), None)
     recommendation = recommend(case, findings)
     if recommendation.action in _STOPPED:
-        findings = [finding for finding in findings if finding.id not in INVITATIONS]
+        findings = [
+            finding for finding in findings if finding.id not in INVITATIONS or finding.outcome is Outcome.FAILED
+        ]
     return Judgement(case, case.regimen, _ranked(findings), recommendation)
 
 

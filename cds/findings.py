@@ -80,7 +80,8 @@ class Finding:
     rule in words with the protocol's numbers. ``action`` is what the finding asks for by itself. ``order_tests`` names
     laboratory orders to offer, ``order_drugs`` drugs to offer, ``corrections`` changes to the
     draft. ``found_before`` marks advice that an earlier draft already met, ``waits_for_dose`` a complaint about an order
-    whose dose is still to be written, ``alone`` a finding beside which nothing else matters.
+    whose dose is still to be written, ``alone`` a finding beside which nothing else matters. ``fault`` tells for the log where
+    a rule failed.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Finding:
     found_before: bool = False
     waits_for_dose: bool = False
     alone: bool = False
+    fault: str = ""
 
     @property
     def area(self) -> str:

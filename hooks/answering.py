@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cds import evaluate, load_protocols
+from cds.evaluation import Evaluation
 from cds.fhir import Found, Medications, PatientIdentity, Reading, current_trials, read_drafts, read_snapshot
 from cds.protocol import Protocol
 from cds.snapshot import LENALIDOMIDE, Unread
@@ -20,7 +22,31 @@ from hooks.settings import ANY_CLIENT, Client
 from hooks.wire import EXTENSION, PATIENT_VIEW, SERVICES, HookRequest, Json, read_request
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A response, and for the log the rules that failed in it, each with the place of its fault and no patient data."""
+
+    response: Json
+    faults: tuple[str, ...]
+
+
 def answer(
+    request: Mapping[str, Any],
+    *,
+    now: datetime,
+    protocol: str | None = None,
+    explain: bool = False,
+    client: Client = ANY_CLIENT,
+) -> Json:
+    """The CDS Hooks response to a request.
+
+    ``now`` is aware, in the organisation's zone. ``protocol`` wins over everything the request and the client say; ``client``
+    is what is configured for the caller. Raises ``hooks.problems.Problem`` when the request is refused.
+    """
+    return answered(request, now=now, protocol=protocol, explain=explain, client=client).response
+
+
+def answered(
     request: Mapping[str, Any],
     *,
     now: datetime,
@@ -28,13 +54,8 @@ def answer(
     explain: bool = False,
     service: str | None = None,
     client: Client = ANY_CLIENT,
-) -> Json:
-    """The CDS Hooks response to a request.
-
-    ``now`` is aware, in the organisation's zone. ``protocol`` wins over everything the request and the client say.
-    ``service`` is the id of the endpoint called, where there is one; ``client`` what is configured for the caller. Raises
-    ``hooks.problems.Problem`` when the request is refused.
-    """
+) -> Answer:
+    """``answer`` with what is to be logged; ``service`` is the id of the endpoint called, where there is one."""
     try:
         called = read_request(request)
         _check_hook(called, service)
@@ -43,7 +64,7 @@ def answer(
         raise MalformedError("", "the body is nested too deeply") from None
 
 
-def _answer(request: HookRequest, now: datetime, protocol: str | None, client: Client, *, explain: bool) -> Json:
+def _answer(request: HookRequest, now: datetime, protocol: str | None, client: Client, *, explain: bool) -> Answer:
     supplied = read_prefetch(request.prefetch)
     drafts, refused = _draft_entries(request.draft_orders)
     everything = (*supplied.found, *drafts)
@@ -78,7 +99,12 @@ def _answer(request: HookRequest, now: datetime, protocol: str | None, client: C
     response: Json = {"cards": [fitted(card, client.card_profile) for card in cards]}
     if explain:
         response["extension"] = {f"{EXTENSION}.evaluation": explanation(evaluation, request.hook, supplied.supply)}
-    return response
+    return Answer(response, _faults(evaluation))
+
+
+def _faults(evaluation: Evaluation) -> tuple[str, ...]:
+    findings = (finding for judgement in evaluation.judgements for finding in judgement.findings)
+    return tuple(f"rule {finding.id} could not be evaluated: {finding.fault}" for finding in findings if finding.fault)
 
 
 def _check_hook(request: HookRequest, service: str | None) -> None:

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from cds import load_protocols
 from cds.terminology import load_terminology
-from hooks.answering import answer
+from hooks.answering import answered
 from hooks.discovery import discovery
 from hooks.now import now_named_by, parse_now, refuse_now
 from hooks.problems import (
@@ -47,19 +47,16 @@ def create_app(settings: Settings) -> Flask:
         document = decode(request.get_data(cache=False))
         if not isinstance(document, dict):
             raise MalformedError("body", "expected a JSON object")
-        return _no_store(
-            _json(
-                encode(
-                    answer(
-                        document,
-                        now=_now(document, settings),
-                        explain=settings.explain,
-                        service=service,
-                        client=settings.client,
-                    )
-                )
-            )
+        called = answered(
+            document,
+            now=_now(document, settings),
+            explain=settings.explain,
+            service=service,
+            client=settings.client,
         )
+        for fault in called.faults:
+            _log.error("%s", fault)
+        return _no_store(_json(encode(called.response)))
 
     @app.get("/healthz")
     def alive() -> Response:

@@ -85,7 +85,7 @@ def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
     action = None if judgement.recommendation is None else judgement.recommendation.action
     also = shown.also - _untimely(judgement, action)
     groups: dict[str, list[Finding]] = {kind: [] for kind in OVERRIDE_REASONS}
-    for finding in [item for item in judgement.findings if item.alone] or judgement.findings:
+    for finding in _beside_nothing_else(judgement.findings):
         if _adds_something(finding, action) and not (shown.hides_orders_without_dose and finding.waits_for_dose):
             groups[_kind(finding)].append(finding)
     implied = _implied(groups[PREGNANCY])
@@ -98,6 +98,13 @@ def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
         for kind, findings in groups.items()
         if kind in urgent or any(finding.id in also and not (urgent and finding.id in _CHECKS) for finding in findings)
     }
+
+
+def _beside_nothing_else(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """The findings beside which nothing else matters, and the rules that failed; or all."""
+    if not any(finding.alone for finding in findings):
+        return findings
+    return [finding for finding in findings if finding.alone or finding.outcome is Outcome.FAILED]
 
 
 def _untimely(judgement: Judgement, action: Action | None) -> frozenset[str]:
@@ -139,6 +146,8 @@ def _adds_something(finding: Finding, action: Action | None) -> bool:
 
     How an order is to be filled matters when it goes ahead.
     """
+    if finding.outcome is Outcome.FAILED:
+        return True
     if finding.area == "supply" and finding.indicator is Indicator.INFO and action not in _GOES_AHEAD:
         return False
     if finding.id in _BESIDE_TREATMENT and action in _STOPS:
