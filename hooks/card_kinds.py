@@ -21,8 +21,8 @@ _TESTS_DUE = frozenset({"teratogenicity.test-initial", "teratogenicity.test-ongo
 # What is to be known before treatment begins, and is due in the chart of a treated patient.
 _CHECKS = frozenset({"monitoring.lft-due", "monitoring.tsh", "monitoring.hbv-screen"})
 _GOES_AHEAD = {None, Action.MODIFY, Action.PROCEED}
-# Prophylaxis goes with an order that goes ahead, or will once what it waits for is known.
-_BESIDE_TREATMENT = frozenset({"vte.prophylaxis-missing", "vte.prophylaxis-contraindicated"})
+# What goes with an order that goes ahead, or will once what it waits for is known.
+_BESIDE_TREATMENT = _CHECKS | {"vte.prophylaxis-missing", "vte.prophylaxis-contraindicated"}
 _STOPS = {Action.HOLD, Action.DISCONTINUE}
 
 OVERRIDE_REASONS = {
@@ -88,8 +88,8 @@ def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
     for finding in _beside_nothing_else(judgement.findings):
         if _adds_something(finding, action) and not (shown.hides_orders_without_dose and finding.waits_for_dose):
             groups[_kind(finding)].append(finding)
-    implied = _implied(groups[PREGNANCY])
-    groups[PREGNANCY] = [finding for finding in groups[PREGNANCY] if finding.id not in implied]
+    for kind, implied in ((PREGNANCY, _implied(groups[PREGNANCY])), (THROMBOSIS, _told(groups[THROMBOSIS]))):
+        groups[kind] = [finding for finding in groups[kind] if finding.id not in implied]
     urgent = {
         kind: findings for kind, findings in groups.items() if any(_is_urgent(finding, shown) for finding in findings)
     }
@@ -123,6 +123,17 @@ def _implied(findings: Sequence[Finding]) -> frozenset[str]:
     return (_TESTS_DUE if held else frozenset()) | ({_UNREAD} if len(findings) > 1 else set())
 
 
+def _told(findings: Sequence[Finding]) -> frozenset[str]:
+    """What the leading finding of the thrombosis card says already: the recent event itself, the risk factors."""
+    fired = {finding.id: finding for finding in findings if finding.outcome is Outcome.FIRED}
+    recent, told = fired.get("vte.recent-60d"), set()
+    if "vte.active-event" in fired and recent is not None and recent.indicator is not Indicator.CRITICAL:
+        told.add("vte.recent-60d")
+    if "vte.prophylaxis-missing" in fired and "vte.imwg" in fired:
+        told.add("vte.imwg")
+    return frozenset(told)
+
+
 def _kind(finding: Finding) -> str:
     unread = finding.id == _UNREAD
     if finding.area == "teratogenicity" or (unread and {item.fact for item in finding.evidence} == {"hcg"}):
@@ -151,5 +162,8 @@ def _adds_something(finding: Finding, action: Action | None) -> bool:
     if finding.area == "supply" and finding.indicator is Indicator.INFO and action not in _GOES_AHEAD:
         return False
     if finding.id in _BESIDE_TREATMENT and action in _STOPS:
+        return False
+    if finding.id in _CHECKS and finding.outcome is Outcome.UNKNOWN:
+        # That laboratory data did not come is said once, under what could not be checked.
         return False
     return not finding.found_before and not (finding.outcome is Outcome.UNKNOWN and finding.area == "heme")

@@ -189,16 +189,15 @@ def _detail(
 
 
 def _heading(recommendation: Recommendation | None, lead: Finding) -> str:
-    if recommendation is None:
-        return f"**{escaped(lead.summary)}**"
-    if recommendation.action is Action.PROCEED:
+    """What to do, where the headline does not say it already."""
+    if recommendation is None or recommendation.action is Action.PROCEED:
         return ""
     heading = _HEADINGS[recommendation.action]
     if recommendation.action is Action.MODIFY and recommendation.level is not None:
         heading += f": {recommendation.level.in_words}"
     if recommendation.resume_at is not None:
         heading += f"; resume at {recommendation.resume_at.in_words}"
-    return f"**{escaped(heading)}**"
+    return "" if lead.summary.startswith(heading) else f"**{escaped(heading)}**"
 
 
 def _line(finding: Finding, recommendation: Recommendation | None) -> str:

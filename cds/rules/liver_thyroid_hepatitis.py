@@ -117,7 +117,7 @@ def thyroid(case: Case) -> Report | None:
 
 @rule(
     "monitoring.hbv-screen",
-    "HBsAg and anti-HBc are known before lenalidomide: {freshness.hepatitis_screen}.",
+    "HBsAg and anti-HBc are known before lenalidomide; missing at a new start: {freshness.hepatitis_screen}.",
     cites=("freshness.hepatitis_screen",),
     sources=("F 6.2",),
     needs_draft=False,
@@ -154,6 +154,7 @@ def _due(case: Case, name: str, tokens: tuple[str, ...], window: Threshold, test
         f"To be at most {plain(window.value)} days old.",
         tuple(of_result(result) for result in results if result.day == last),
         order_tests=tests,
+        outcome=Outcome.FIRED if last is not None or supply.proves_absence else Outcome.UNKNOWN,
     )
 
 

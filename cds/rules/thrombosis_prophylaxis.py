@@ -64,8 +64,10 @@ def risk_factors(case: Case) -> Report | None:
     if not present and not unknown:
         return None
     count = len([item for item in risk.factors if item.low])
-    most = f" to {len(risk.factors)}" if unknown else ""
-    missing = f"; not known: {listed(unknown)}" if unknown else ""
+    supply = case.snapshot.supplied("Condition")
+    most = " or more" if unknown else ""
+    missing = f"; not known: {listed(unknown)}" if supply.proves_absence else f"; diagnoses {supply.value}"
+    missing = missing if unknown else ""
     names = f": {listed([item.name for item in present])}" if present else ""
     return Report(
         Indicator.INFO,

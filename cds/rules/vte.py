@@ -33,9 +33,9 @@ def active_event(case: Case) -> Report | None:
     recent = [fact for fact in veins if _is_recent(fact, case)]
     attacks = [fact for fact in arteries if _is_recent(fact, case)]
     if recent and not case.antithrombotics.therapeutic:
-        return _untreated(recent, case, "a treating dose of an anticoagulant")
+        return _untreated(recent, case, "anticoagulant at a treating dose")
     if attacks and not case.antithrombotics.orders:
-        return _untreated(attacks, case, "a drug against thrombosis")
+        return _untreated(attacks, case, "drug against thrombosis")
     if recent or attacks:
         return _treated([*recent, *attacks], case)
     old = [fact for fact in veins if _began_on_treatment(fact, case) or fact.day is None]
@@ -45,14 +45,14 @@ def active_event(case: Case) -> Report | None:
 def _untreated(events: list[ConditionFact], case: Case, lacking: str) -> Report:
     event = events[-1]
     unknown = case.antithrombotics.dose_unknown
-    advice = f"Treat it. {case.protocol.vte.after_event.value}"
+    advice = f"Treat it. {case.protocol.vte.after_event.value}."
     if unknown:
         advice = f"{_names(unknown)}: the dose could not be read; if it treats, go on. {advice}"
     elif not case.snapshot.supplied("MedicationRequest").proves_absence:
         advice = f"Medication orders {case.snapshot.supplied('MedicationRequest').value}: {advice}"
     return Report(
         Indicator.CRITICAL if event.onset is not None else Indicator.WARNING,
-        f"Hold lenalidomide: {event.name} ({_when(event, case)}) without {lacking}",
+        f"Hold lenalidomide: {event.name} ({_when(event, case)}), no {lacking}",
         advice,
         (*(of_record(fact) for fact in events), *(of_order(order) for order in case.antithrombotics.orders)),
         Action.HOLD,
