@@ -51,11 +51,16 @@ EXPECTED: dict[str, tuple[list[str], list[str]]] = {
         ["hold"],
         ["Hold lenalidomide: ANC 0.4 ×10⁹/L (5 Nov), below 0.5"],
     ),
+    "order-sign-no-prophylaxis": (["proceed 10/28"], ["No thrombosis prophylaxis on record"]),
     "order-sign-overlapping-drafts": (
         ["modify 10/28", "modify 10/28"],
         ["Start at 10 mg once daily, days 1–28, not 15 mg once daily, days 1–28"],
     ),
     "order-sign-pregnancy-recorded": (["discontinue"], ["Stop lenalidomide: pregnancy recorded (1 Aug)"]),
+    "order-sign-several-interactions": (
+        ["hold"],
+        ["Pembrolizumab with lenalidomide and dexamethasone: increased mortality in trials"],
+    ),
     "order-sign-trial-patient": (
         ["modify 5/28"],
         ["Start at 5 mg once daily, days 1–28, not 10 mg once daily, days 1–28"],
@@ -63,6 +68,10 @@ EXPECTED: dict[str, tuple[list[str], list[str]]] = {
     "order-sign-trial-year-over": (
         ["discontinue"],
         ["Stop by protocol: 1 year after transplant reached on 11 Sep"],
+    ),
+    "order-sign-untreated-thrombosis": (
+        ["hold"],
+        ["Hold lenalidomide: venous thromboembolism (4 Mar), no anticoagulant at a treating dose"],
     ),
     "order-sign-woman-continuing": (["proceed 10/28"], []),
     "order-sign-woman-second-test-missing": (
@@ -82,6 +91,7 @@ STOPPED = [
     REQUESTS / "order-sign-neutropenia-in-weekly-counts.json",
     REQUESTS / "order-sign-pregnancy-recorded.json",
     REQUESTS / "order-sign-trial-year-over.json",
+    REQUESTS / "order-sign-untreated-thrombosis.json",
     ODD / "epic-absolute-references.json",
     ODD / "panel-with-components.json",
     ODD / "urn-uuid-references.json",
