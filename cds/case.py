@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -70,6 +70,18 @@ class Case:
         """Whether an earlier lenalidomide order was written after all these days: what they say was answered then."""
         orders = [period.start for period in self.course.periods if period.start < self.today]
         return bool(orders) and all(day is not None and day < orders[-1] for day in days)
+
+    def knew_of(self, facts: Iterable[ConditionFact]) -> bool:
+        """Whether an earlier order was written after all these were recorded."""
+        return self.was_known(*(fact.recorded or fact.onset for fact in facts))
+
+    def conditions_ever(self, *tokens: str) -> list[ConditionFact]:
+        """Conditions on record, over or not; what is only suspected is none."""
+        return [fact for fact in self.snapshot.conditions_of(*tokens) if fact.confirmed is not False]
+
+    def conditions_now(self, *tokens: str) -> list[ConditionFact]:
+        """Conditions that are not over."""
+        return [fact for fact in self.conditions_ever(*tokens) if not fact.is_over(self.today)]
 
     def taken(self, drug_class: str, *, ended: Threshold | None = None) -> tuple[MedicationOrder, ...]:
         """Drugs of a class taken now or drafted with this order; with ``ended`` also those that ended not that long ago.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -60,6 +61,11 @@ def capital(text: str) -> str:
 def listed(items: list[str]) -> str:
     """``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def drug_names(orders: Iterable[MedicationOrder]) -> str:
+    """``apixaban and aspirin``, each once."""
+    return listed(list(dict.fromkeys(order.drug.name for order in orders)))
 
 
 def of_result(result: Result) -> Evidence:

@@ -25,9 +25,9 @@ def cardiac(case: Case) -> Report | None:
     limits = case.protocol.eligibility
     found: list[ConditionFact] = []
     if limits.cardiac is not None:
-        found = [fact for fact in _now(case, *limits.cardiac.value) if not case.is_old_infection(fact)]
+        found = [fact for fact in case.conditions_now(*limits.cardiac.value) if not case.is_old_infection(fact)]
     if limits.infarction is not None:
-        attacks = [fact for fact in case.snapshot.conditions_of(_INFARCTION) if fact.confirmed is not False]
+        attacks = case.conditions_ever(_INFARCTION)
         undated = [fact for fact in attacks if fact.onset is None and not fact.is_over(case.today)]
         months = int(limits.infarction.value)
         found += [fact for fact in attacks if fact.onset is not None and months_after(fact.onset, months) >= case.today]
@@ -47,7 +47,7 @@ def cardiac(case: Case) -> Report | None:
         f"{capital(names)}: {case.protocol.id} excludes it",
         "Consider another protocol.",
         tuple(of_record(fact) for fact in found),
-        found_before=case.was_known(*(fact.recorded or fact.onset for fact in found)),
+        found_before=case.knew_of(found),
     )
 
 
@@ -60,7 +60,7 @@ def cardiac(case: Case) -> Report | None:
 )
 def graft_versus_host(case: Case) -> Report | None:
     """Graft-versus-host disease; refractory to steroids it ends the trial of allografts."""
-    refractory, other = _now(case, _STEROID_REFRACTORY), _now(case, _GVHD)
+    refractory, other = case.conditions_now(_STEROID_REFRACTORY), case.conditions_now(_GVHD)
     if not refractory and not other:
         return None
     found = [*refractory, *other]
@@ -83,7 +83,7 @@ def graft_versus_host(case: Case) -> Report | None:
         f"{capital(found[0].name)} recorded ({on(found[0].day, case.today)})",
         advice,
         tuple(of_record(fact) for fact in found),
-        found_before=case.was_known(*(fact.recorded or fact.onset for fact in found)),
+        found_before=case.knew_of(found),
     )
 
 
@@ -94,7 +94,7 @@ def graft_versus_host(case: Case) -> Report | None:
 )
 def lactose(case: Case) -> Report | None:
     """Lactose intolerance, or a disorder of galactose."""
-    found = _now(case, *_SUGAR_DISORDERS)
+    found = case.conditions_now(*_SUGAR_DISORDERS)
     if not found:
         return None
     return Report(
@@ -102,16 +102,8 @@ def lactose(case: Case) -> Report | None:
         f"{capital(found[0].name)}: the capsules contain lactose",
         "",
         tuple(of_record(fact) for fact in found),
-        found_before=case.was_known(*(fact.recorded or fact.onset for fact in found)),
+        found_before=case.knew_of(found),
     )
-
-
-def _now(case: Case, *tokens: str) -> list[ConditionFact]:
-    return [
-        fact
-        for fact in case.snapshot.conditions_of(*tokens)
-        if fact.confirmed is not False and not fact.is_over(case.today)
-    ]
 
 
 RULES = (cardiac, graft_versus_host, lactose)

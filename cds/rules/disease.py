@@ -88,7 +88,7 @@ def _latest_response(case: Case) -> Result | None:
 )
 def refractory(case: Case) -> Report | None:
     """Refractory disease; no code tells to which drug."""
-    found = [item for item in case.snapshot.conditions_of("refractory-cancer") if item.confirmed is not False]
+    found = case.conditions_ever("refractory-cancer")
     if not found:
         return None
     return Report(
@@ -96,7 +96,7 @@ def refractory(case: Case) -> Report | None:
         f"Refractory disease recorded ({on(found[0].day, case.today)})",
         "Confirm that it was not refractory to lenalidomide: the record does not say to which drug.",
         tuple(of_record(item) for item in found),
-        found_before=case.was_known(*(item.recorded or item.onset for item in found)),
+        found_before=case.knew_of(found),
     )
 
 
@@ -117,7 +117,7 @@ def plasma_cell_leukaemia(case: Case) -> Report | None:
         f"{listed(sorted({item.name.capitalize() for item in found}))} recorded ({on(found[0].day, case.today)}){excluded}",
         "The maintenance trials are about multiple myeloma; decide whether this treatment fits.",
         tuple(of_record(item) for item in found),
-        found_before=case.was_known(*(item.recorded or item.onset for item in found)),
+        found_before=case.knew_of(found),
     )
 
 

@@ -61,7 +61,7 @@ def hiv(case: Case) -> Report | None:
     """HIV infection, from a diagnosis or a positive test."""
     stance = case.protocol.eligibility.hiv
     tests = _positive(case, _HIV)
-    recorded = [item for item in case.snapshot.conditions_of(_HIV) if item.confirmed is not False]
+    recorded = case.conditions_ever(_HIV)
     if stance is None or not (tests or recorded):
         return None
     return Report(

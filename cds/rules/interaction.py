@@ -12,7 +12,7 @@ from cds.parameters import Threshold
 from cds.periods import supply_days
 from cds.rules.rule import Report, rule
 from cds.snapshot import MedicationOrder
-from cds.words import capital, listed, of_order, of_result, on
+from cds.words import capital, drug_names, of_order, of_result, on
 
 _ANALOGUES = ("thalidomide", "pomalidomide")
 _VITAMIN_K_ANTAGONIST, _ESA, _OESTROGEN, _STATIN, _PD1 = "anticoagulant-vka", "esa", "oestrogen", "statin", "pd-1"
@@ -52,7 +52,7 @@ def warfarin(case: Case) -> Report | None:
         return None
     return Report(
         Indicator.WARNING,
-        f"{_names(found)}: no INR of the last {case.protocol.interaction.inr.amount}",
+        f"{capital(drug_names(found))}: no INR of the last {case.protocol.interaction.inr.amount}",
         "Lenalidomide does not change its concentration; myeloma and dexamethasone may change the INR.",
         tuple(of_order(order) for order in found),
         order_tests=("inr",),
@@ -76,13 +76,13 @@ def erythropoietin(case: Case) -> Report | None:
     if limit is not None and latest is not None and high:
         return Report(
             Indicator.WARNING,
-            f"Stop {listed([order.drug.name for order in found])}: haemoglobin {limit.in_words} ({on(latest.day, case.today)})",
+            f"Stop {drug_names(found)}: haemoglobin {limit.in_words} ({on(latest.day, case.today)})",
             "It raises the risk of thrombosis, more so with lenalidomide.",
             (*(of_order(order) for order in found), of_result(latest)),
         )
     return Report(
         Indicator.WARNING,
-        f"{_names(found)} with lenalidomide: higher risk of thrombosis",
+        f"{capital(drug_names(found))} with lenalidomide: higher risk of thrombosis",
         "Weigh the benefit; check thrombosis prophylaxis.",
         tuple(of_order(order) for order in found),
         found_before=_was_known(case, found),
@@ -109,7 +109,7 @@ def oestrogen(case: Case) -> Report | None:
     )
     return Report(
         Indicator.WARNING,
-        f"{_names(systemic)} with lenalidomide: higher risk of thrombosis",
+        f"{capital(drug_names(systemic))} with lenalidomide: higher risk of thrombosis",
         advice,
         tuple(of_order(order) for order in systemic),
         found_before=_was_known(case, systemic),
@@ -164,7 +164,7 @@ def statin(case: Case) -> Report | None:
     watched = watch is not None and (case.course.new_start or rises)
     return Report(
         Indicator.WARNING if watched else Indicator.INFO,
-        f"{_names(found)} with lenalidomide: report muscle pain",
+        f"{capital(drug_names(found))} with lenalidomide: report muscle pain",
         f"Rhabdomyolysis is possible, most likely in the first {watch.amount}. Creatine kinase if there is pain."
         if watch is not None
         else "Rhabdomyolysis is possible. Creatine kinase if there is pain.",
@@ -185,9 +185,10 @@ def checkpoint_inhibitor(case: Case) -> Report | None:
     if not found:
         return None
     steroid_too = case.steroid is not None
+    beside = " and dexamethasone" if steroid_too else ""
     return Report(
         Indicator.CRITICAL if steroid_too else Indicator.WARNING,
-        f"{_names(found)} with lenalidomide{' and dexamethasone' if steroid_too else ''}: increased mortality in trials",
+        f"{capital(drug_names(found))} with lenalidomide{beside}: increased mortality in trials",
         "Not recommended outside a clinical trial.",
         tuple(of_order(order) for order in found),
     )
@@ -229,7 +230,7 @@ def second_analogue(case: Case) -> Report | None:
         return None
     return Report(
         Indicator.CRITICAL,
-        f"{_names(found)} and lenalidomide: two drugs of one class",
+        f"{capital(drug_names(found))} and lenalidomide: two drugs of one class",
         "End one of them before the other is given.",
         tuple(of_order(order) for order in found),
     )
@@ -284,10 +285,6 @@ def _measured_within(case: Case, token: str, window: Threshold) -> bool:
 
 def _was_known(case: Case, found: tuple[MedicationOrder, ...] | list[MedicationOrder]) -> bool:
     return all(order.status != "draft" for order in found) and case.was_known(*(order.start for order in found))
-
-
-def _names(found: tuple[MedicationOrder, ...] | list[MedicationOrder]) -> str:
-    return capital(listed(list(dict.fromkeys(order.drug.name for order in found))))
 
 
 RULES = (

@@ -41,8 +41,8 @@ def second_cancer(case: Case) -> Report | None:
     since = case.course.maintenance_start
     if since is None or case.treatment_is_over:
         return None
-    found = [fact for fact in _cancers(case, *_DURING) if fact.day is not None and fact.day >= since]
-    undated = [fact for fact in _cancers(case, *_DURING) if fact.day is None]
+    found = [fact for fact in case.conditions_ever(*_DURING) if fact.day is not None and fact.day >= since]
+    undated = [fact for fact in case.conditions_ever(*_DURING) if fact.day is None]
     if not found and undated:
         return Report(
             Indicator.WARNING,
@@ -65,7 +65,7 @@ def second_cancer(case: Case) -> Report | None:
         else "Weigh the benefit against the risk of second cancers.",
         tuple(of_record(fact) for fact in found),
         Action.DISCONTINUE if stop else None,
-        found_before=not stop and case.was_known(*(fact.recorded or fact.onset for fact in found)),
+        found_before=not stop and case.knew_of(found),
     )
 
 
@@ -88,12 +88,12 @@ def _reminder(case: Case, since: date) -> Report | None:
 def prior_cancer(case: Case) -> Report | None:
     """Another cancer before maintenance, as the trials exclude it."""
     since = case.course.maintenance_start or case.course.draft_start
-    before = [fact for fact in _cancers(case, *_BEFORE) if fact.day is None or fact.day < since]
+    before = [fact for fact in case.conditions_ever(*_BEFORE) if fact.day is None or fact.day < since]
     excluded = [fact for fact in before if fact.day is not None and _is_excluded(fact, case)]
     undated = [fact for fact in before if fact.day is None]
     if not excluded and not undated:
         return None
-    known = case.was_known(*(fact.recorded or fact.onset for fact in excluded))
+    known = case.knew_of(excluded)
     if excluded:
         return Report(
             Indicator.WARNING,
@@ -119,10 +119,6 @@ def _is_excluded(fact: ConditionFact, case: Case) -> bool:
         return False
     # A remission of exactly as many years is not yet longer.
     return fact.abated is None or years_after(fact.abated, int(limits.prior_cancer_remission.value)) >= case.today
-
-
-def _cancers(case: Case, *tokens: str) -> list[ConditionFact]:
-    return [fact for fact in case.snapshot.conditions_of(*tokens) if fact.confirmed is not False]
 
 
 RULES = (second_cancer, prior_cancer)

@@ -13,9 +13,9 @@ from cds.findings import DrugOffer, Evidence, Indicator, Outcome
 from cds.level import plain
 from cds.parameters import Threshold, signed
 from cds.rules.rule import Report, rule
-from cds.snapshot import AllergyFact, ConditionFact, MedicationOrder
+from cds.snapshot import AllergyFact, MedicationOrder
 from cds.thrombosis_risk import Item, Score
-from cds.words import capital, listed, of_fact, of_order, of_record, of_result, on, reading
+from cds.words import capital, drug_names, listed, of_fact, of_order, of_record, of_result, on, reading
 
 _BLEEDING, _EVER = ("bleeding", "haemorrhagic-disorder"), ("intracranial-bleeding",)
 _EARLIER_EVENT = "earlier thrombosis"
@@ -133,7 +133,7 @@ def prophylaxis_contraindicated(case: Case) -> Report | None:
     if not risks or not (agents or asked_for):
         return None
     required = case.protocol.vte.prophylaxis.value == areas.REQUIRED and not agents
-    what = listed(sorted({order.drug.name for order in agents})) if agents else "No thrombosis prophylaxis proposed"
+    what = drug_names(agents) if agents else "No thrombosis prophylaxis proposed"
     return Report(
         Indicator.WARNING,
         f"{capital(what)}{' although' if agents else ':'} {listed([risk.words for risk in risks])}",
@@ -154,8 +154,7 @@ class _BleedingRisk:
 def _bleeding_risks(case: Case, agents: Sequence[MedicationOrder]) -> list[_BleedingRisk]:
     """Why an agent must not be given; without any it is aspirin that would be."""
     snapshot, today = case.snapshot, case.today
-    diagnoses = [fact for fact in snapshot.conditions_of(*_BLEEDING) if _is_now(fact, case)]
-    diagnoses += [fact for fact in snapshot.conditions_of(*_EVER) if fact.confirmed is not False]
+    diagnoses = [*case.conditions_now(*_BLEEDING), *case.conditions_ever(*_EVER)]
     risks = [
         _BleedingRisk(f"{fact.name} ({on(fact.day, today)})", of_record(fact), by_diagnosis=True) for fact in diagnoses
     ]
@@ -215,8 +214,7 @@ def _choice(case: Case, *, aspirin: bool, others: Sequence[MedicationOrder]) -> 
     if aspirin:
         return f"Aspirin {plain(case.protocol.vte.aspirin_dose.value[0])} mg daily, if nothing is taken already."
     if others:
-        taken = listed(sorted({order.drug.name for order in others}))
-        return f"{capital(taken)} is no prophylaxis in veins; the agent is the clinician's choice."
+        return f"{capital(drug_names(others))} is no prophylaxis in veins; the agent is the clinician's choice."
     if _is_high(case) or case.thrombosis_risk.prior_event:
         return "Low-molecular-weight heparin or a treating anticoagulant: the clinician's choice."
     return "What would forbid aspirin is not fully known: check bleeding, allergies and platelets first."
@@ -259,10 +257,6 @@ def _band(points: int, high: Threshold, intermediate: Threshold | None) -> str:
     if high.holds(points):
         return "high"
     return "intermediate" if intermediate is not None and intermediate.holds(points) else "low"
-
-
-def _is_now(fact: ConditionFact, case: Case) -> bool:
-    return fact.confirmed is not False and not fact.is_over(case.today)
 
 
 RULES = (impede, saved, risk_factors, prophylaxis_missing, prophylaxis_contraindicated)

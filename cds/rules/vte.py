@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cds.case import Case
 from cds.episodes import PLATELETS
 from cds.findings import Action, Indicator, Outcome
 from cds.rules.rule import Report, rule
-from cds.snapshot import ConditionFact, MedicationOrder
+from cds.snapshot import ConditionFact
 from cds.thrombosis_risk import VEIN_EVENTS
-from cds.words import capital, listed, of_order, of_record, of_result, on, reading
+from cds.words import capital, drug_names, of_order, of_record, of_result, on, reading
 
 _ARTERIAL_EVENTS = ("myocardial-infarction", "stroke", "arterial-event")
 
@@ -27,9 +25,8 @@ def active_event(case: Case) -> Report | None:
     """A thrombosis that is still active, in a vein or since maintenance began in an artery."""
     if case.treatment_is_over:
         return None
-    veins = [fact for fact in case.snapshot.conditions_of(*VEIN_EVENTS) if _is_now(fact, case)]
-    arteries = [fact for fact in case.snapshot.conditions_of(*_ARTERIAL_EVENTS) if _is_now(fact, case)]
-    arteries = [fact for fact in arteries if _began_on_treatment(fact, case)]
+    veins = case.conditions_now(*VEIN_EVENTS)
+    arteries = [fact for fact in case.conditions_now(*_ARTERIAL_EVENTS) if _began_on_treatment(fact, case)]
     recent = [fact for fact in veins if _is_recent(fact, case)]
     attacks = [fact for fact in arteries if _is_recent(fact, case)]
     if recent and not case.antithrombotics.therapeutic:
@@ -47,7 +44,7 @@ def _untreated(events: list[ConditionFact], case: Case, lacking: str) -> Report:
     unknown = case.antithrombotics.dose_unknown
     advice = f"Treat it. {case.protocol.vte.after_event.value}."
     if unknown:
-        advice = f"{_names(unknown)}: the dose could not be read; if it treats, go on. {advice}"
+        advice = f"{capital(drug_names(unknown))}: the dose could not be read; if it treats, go on. {advice}"
     elif not case.snapshot.supplied("MedicationRequest").proves_absence:
         advice = f"Medication orders {case.snapshot.supplied('MedicationRequest').value}: {advice}"
     return Report(
@@ -63,7 +60,7 @@ def _treated(events: list[ConditionFact], case: Case) -> Report:
     event, drugs = events[-1], case.antithrombotics.therapeutic or case.antithrombotics.orders
     return Report(
         Indicator.WARNING,
-        f"{capital(event.name)} ({_when(event, case)}), treated with {listed(sorted({order.drug.name for order in drugs}))}",
+        f"{capital(event.name)} ({_when(event, case)}), treated with {drug_names(drugs)}",
         "Weigh benefit and risk of going on; keep the anticoagulant.",
         (*(of_record(fact) for fact in events), *(of_order(order) for order in drugs)),
         found_before=case.was_known(event.day),
@@ -77,10 +74,6 @@ def _old(event: ConditionFact, case: Case) -> Report:
         "Confirm whether it is over; if not, it needs an anticoagulant.",
         (of_record(event),),
     )
-
-
-def _is_now(fact: ConditionFact, case: Case) -> bool:
-    return fact.confirmed is not False and not fact.is_over(case.today)
 
 
 def _is_recent(fact: ConditionFact, case: Case) -> bool:
@@ -105,7 +98,7 @@ def recent_event(case: Case) -> Report | None:
     limits = case.protocol.vte
     indicator = Indicator(limits.recent_event_is.value)
     excluded = indicator is Indicator.CRITICAL
-    events = [fact for fact in case.snapshot.conditions_of(*VEIN_EVENTS) if fact.confirmed is not False]
+    events = case.conditions_ever(*VEIN_EVENTS)
     for event in events:
         if (
             event.onset is not None
@@ -147,18 +140,18 @@ def anticoagulation_and_platelets(case: Case) -> Report | None:
     very_low = limits.anticoagulant_suspend.holds_for(platelets.measurement)
     if not low and not very_low:
         return None
-    names, evidence = _names(drugs), (of_result(platelets), *(of_order(order) for order in drugs))
+    names, evidence = drug_names(drugs), (of_result(platelets), *(of_order(order) for order in drugs))
     if very_low:
         return Report(
             Indicator.CRITICAL,
-            f"Suspend {listed(sorted({order.drug.name for order in drugs}))}: {reading(platelets, case.today)}",
+            f"Suspend {names}: {reading(platelets, case.today)}",
             limits.acute_clot.value,
             evidence,
             Action.PROCEED,
         )
     return Report(
         Indicator.WARNING,
-        f"{names}: half or prophylactic dose, {reading(platelets, case.today)}",
+        f"{capital(names)}: half or prophylactic dose, {reading(platelets, case.today)}",
         limits.acute_clot.value,
         evidence,
     )
@@ -176,7 +169,7 @@ def duplicate_antithrombotic(case: Case) -> Report | None:
         return None
     return Report(
         Indicator.INFO,
-        f"Aspirin beside {listed(sorted({order.drug.name for order in drugs}))}: more bleeding",
+        f"Aspirin beside {drug_names(drugs)}: more bleeding",
         "Check that the aspirin has a reason of its own.",
         tuple(of_order(order) for order in (*aspirin, *drugs)),
     )
@@ -184,10 +177,6 @@ def duplicate_antithrombotic(case: Case) -> Report | None:
 
 def _when(fact: ConditionFact, case: Case) -> str:
     return on(fact.day, case.today)
-
-
-def _names(orders: Iterable[MedicationOrder]) -> str:
-    return capital(listed(sorted({order.drug.name for order in orders})))
 
 
 RULES = (active_event, recent_event, anticoagulation_and_platelets, duplicate_antithrombotic)
