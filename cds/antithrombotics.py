@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import Enum
 
-from cds.level import CYCLE_DAYS
 from cds.parameters import Threshold
 from cds.protocol import Protocol
 from cds.snapshot import MedicationOrder
@@ -79,10 +77,13 @@ def _intensity(order: MedicationOrder, protocol: Protocol) -> Intensity:
     if {order.drug.token, order.drug.drug_class} & set(protocol.vte.treats_at_any_dose.value):
         return Intensity.THERAPEUTIC
     prevents = _limits(protocol).get(order.drug.token)
-    if prevents is None or order.amount_in_28_days is None:
+    if order.amount_per_day is None:
         return Intensity.UNKNOWN
-    daily = order.amount_in_28_days / Decimal(CYCLE_DAYS)
-    return Intensity.PROPHYLACTIC if prevents.holds(daily) else Intensity.THERAPEUTIC
+    if prevents is None:
+        # Of some drugs only a large dose tells what it is for.
+        treats = order.drug.token == "dabigatran" and protocol.vte.dabigatran_treats.holds(order.amount_per_day)
+        return Intensity.THERAPEUTIC if treats else Intensity.UNKNOWN
+    return Intensity.PROPHYLACTIC if prevents.holds(order.amount_per_day) else Intensity.THERAPEUTIC
 
 
 def _limits(protocol: Protocol) -> dict[str, Threshold]:

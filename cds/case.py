@@ -30,6 +30,7 @@ HIDES = (Fault.UNIT, Fault.IMPLAUSIBLE, Fault.ABSENT, Fault.OTHER)
 
 _STEROIDS = ("dexamethasone", "prednisone", "prednisolone")
 _G_CSF = "g-csf"
+_NOT_ORDERED = {"proposal", "plan", "option"}
 
 
 class Case:
@@ -101,14 +102,10 @@ class Case:
     def _ended_before(self, order: MedicationOrder, ended: Threshold | None) -> bool:
         """Whether an order ended, and longer ago than it may have."""
         last_day = order.end
-        if (
-            last_day is None
-            and order.status == "completed"
-            and order.start is not None
-            and order.days_supply is not None
-        ):
-            last_day = order.start + timedelta(days=order.days_supply - 1)
-        if last_day is None or last_day >= self.today:
+        if last_day is None and order.status != "active" and order.start is not None:
+            # Of an order that is over without saying when, no more is known than the days it was supplied for.
+            last_day = order.start + timedelta(days=max((order.days_supply or 1) - 1, 0))
+        if last_day is None or last_day >= self.today or order.status == "draft":
             return False
         return ended is None or ended.holds((self.today - last_day).days)
 
@@ -260,9 +257,8 @@ class Case:
     def steroid(self) -> MedicationOrder | None:
         """A systemic steroid of a combination regimen, active or drafted together with lenalidomide."""
         high = self.protocol.dosing.steroid_prednisone
-        for order in self.concurrent_orders:
-            ended = order.end is not None and order.end < self.today
-            if order.drug.token not in _STEROIDS or order.topical or ended or order.single_dose:
+        for order in self.taken("corticosteroid"):
+            if order.drug.token not in _STEROIDS or order.single_dose:
                 continue
             daily = order.dosing.daily_mg
             if order.drug.token == _STEROIDS[0] or (daily is not None and high.holds(daily)):
@@ -281,15 +277,25 @@ class Case:
     def concurrent_orders(self) -> tuple[MedicationOrder, ...]:
         """Active orders of other drugs and drafts of the same request."""
         drafted = {order.reference for order in self.drafts.orders}
-        active = [
-            order for order in self.snapshot.orders if order.status == "active" and order.reference not in drafted
+        taken = [
+            order
+            for order in self.snapshot.orders
+            if order.reference not in drafted
+            and order.intent not in _NOT_ORDERED
+            and (order.status == "active" or self._is_supplied(order))
         ]
-        return (*active, *self.drafts.orders)
+        return (*taken, *self.drafts.orders)
+
+    def _is_supplied(self, order: MedicationOrder) -> bool:
+        """Whether a completed order, or what was handed over, still lasts."""
+        if order.status != "completed" or order.start is None or order.days_supply is None:
+            return False
+        return order.start <= self.today < order.start + timedelta(days=order.days_supply)
 
     @cached_property
     def gcsf(self) -> MedicationOrder | None:
         """An active or drafted granulocyte growth factor."""
-        return next((order for order in self.concurrent_orders if order.drug.drug_class == _G_CSF), None)
+        return next(iter(self.taken(_G_CSF)), None)
 
     @property
     def every_other_day_is_allowed(self) -> bool:

@@ -321,6 +321,7 @@ class Thrombosis(Strict):
     apixaban_prevents: DailyDose
     rivaroxaban_prevents: DailyDose
     fondaparinux_prevents: DailyDose
+    dabigatran_treats: DailyDose
     dalteparin_prevents: InternationalUnits
     tinzaparin_prevents: InternationalUnits
 

@@ -16,7 +16,7 @@ from cds.level import Level, Schedule, next_higher, next_lower
 from cds.parameters import Truth
 from cds.snapshot import Reaction, Supply
 
-_DECIDING_AREAS = {"dosing", "renal", "heme", "teratogenicity", "monitoring", "eligibility"}
+_DECIDING_AREAS = {"dosing", "renal", "heme", "teratogenicity", "vte", "interaction", "monitoring", "eligibility"}
 _ORDER = list(Action)
 
 

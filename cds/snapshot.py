@@ -156,8 +156,9 @@ class MedicationOrder:
 
     ``end`` is the day a bound or a stop ends treatment (that day is no treatment day when ``status`` is stopped or
     on-hold); ``days_supply`` and ``quantity`` (capsules) as dispensed; ``refills`` is None when not stated;
-    ``in_programme`` tells whether it carries evidence of the pregnancy-prevention programme; ``amount_in_28_days`` is in
-    milligrams (of some heparins international units), for drugs other than lenalidomide and as far as it is told.
+    ``in_programme`` tells whether it carries evidence of the pregnancy-prevention programme; ``amount_in_28_days``
+    and ``amount_per_day`` (of a day on which it is taken) are in milligrams, of some heparins in international units, for
+    drugs of which a rule asks for the dose and as far as it is told. ``once`` and ``as_needed``: not taken regularly.
     """
 
     reference: str
@@ -179,12 +180,15 @@ class MedicationOrder:
     oral: bool = False
     in_programme: bool = False
     amount_in_28_days: Decimal | None = None
+    amount_per_day: Decimal | None = None
+    as_needed: bool = False
+    once: bool = False
 
     @property
     def single_dose(self) -> bool:
-        """Whether it is for one day only, against sickness say."""
+        """Whether it is for one day only, against sickness say, or only when needed."""
         begins_and_ends = self.bounds_start is not None and self.bounds_start == self.end
-        return self.days_supply == 1 or begins_and_ends
+        return self.days_supply == 1 or begins_and_ends or self.once or self.as_needed
 
     @property
     def level(self) -> Level | None:

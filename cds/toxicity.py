@@ -122,8 +122,12 @@ def liver_hold_since(snapshot: PatientSnapshot, protocol: Protocol, since: date 
     )
 
 
+def _has_gilbert(snapshot: PatientSnapshot) -> bool:
+    return any(fact.confirmed is not False for fact in snapshot.conditions_of("gilbert-syndrome"))
+
+
 def _graded_liver_tests(snapshot: PatientSnapshot) -> list[str]:
-    return [token for token in LIVER_TESTS if token != _BILIRUBIN or not snapshot.conditions_of("gilbert-syndrome")]
+    return [token for token in LIVER_TESTS if token != _BILIRUBIN or not _has_gilbert(snapshot)]
 
 
 def _measured(snapshot: PatientSnapshot, token: str) -> list[Result]:

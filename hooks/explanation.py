@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cds.evaluation import Evaluation, Judgement
-from cds.findings import Finding, Recommendation
+from cds.findings import Finding, Outcome, Recommendation
 from cds.level import Level
 from cds.snapshot import REQUIRED_KINDS, Supply
 from cds.thrombosis_risk import Score
@@ -33,14 +33,16 @@ def _explained(judgement: Judgement, hook: str) -> Json:
     """What the drafts of one regimen share."""
     shown = {finding.id for findings in shown_findings(judgement, hook).values() for finding in findings}
     case, course = judgement.case, judgement.case.course
+    failed = {finding.id for finding in judgement.findings if finding.outcome is Outcome.FAILED}
     return {
         "recommendation": _recommended(judgement.recommendation),
         "findings": [_finding(finding, shown=finding.id in shown) for finding in judgement.findings],
         "facts": {
             "crcl_ml_min": number(case.kidney.clearance),
             "reproductive_class": case.reproductive_class.value,
-            "impede": _range(case.thrombosis_risk.impede),
-            "saved": _range(case.thrombosis_risk.saved),
+            # Where the rule failed, so would this.
+            "impede": None if "vte.impede" in failed else _range(case.thrombosis_risk.impede),
+            "saved": None if "vte.saved" in failed else _range(case.thrombosis_risk.saved),
             "completed_cycles": course.completed_cycles,
             "current_level": None if course.current_level is None else _level(course.current_level),
         },

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, tzinfo
 from decimal import Decimal
 
-from cds.fhir.free_text import check_dose_in_words, dose_in_words
+from cds.fhir.free_text import check_dose_in_words, dose_in_words, says_as_needed
 from cds.fhir.primitives import Json, UnreadableError, day, first_code, items, mapping, number, text, words_of
 from cds.fhir.timing import TimingRead, read_timing, words_about
 from cds.level import Schedule
@@ -67,15 +67,20 @@ def read_dosing(
         ends += [part.timing.end] if part.timing.end else []
     if not lines or not stated:
         problems = ["no dose is stated"]
-    start, end = min(starts, default=_bound_start(lines, zone)), max(ends, default=None)
+    start, end = min(starts, default=_bound(lines, "start", zone)), max(ends, default=_bound(lines, "end", zone))
     if problems:
         return OrderDosing(Dosing(dose_stated=stated, instructions=instructions, problems=tuple(problems)), start, end)
     return OrderDosing(_together(read, instructions), start, end)
 
 
+def is_as_needed(line: Json) -> bool:
+    """Whether a dosage is taken only when needed, by its structure or its words."""
+    return any(line.get(name) for name in _AS_NEEDED) or says_as_needed(text(line.get("text")))
+
+
 def _line(line: Json, drug: Drug, terminology: Terminology, zone: tzinfo, *, stopped: bool) -> _Line:
     strength_mg, strengths = drug.strength_mg, terminology.products.get(drug.token, {})
-    if any(line.get(name) for name in _AS_NEEDED):
+    if is_as_needed(line):
         raise UnreadableError("it is ordered as needed")
     timing = read_timing(line, terminology, zone, ignore_bounds=stopped)
     dose = dose_of_a_line(line, strength_mg)
@@ -188,13 +193,10 @@ def _follow_one_another(lines: list[_Line]) -> bool:
     )
 
 
-def _bound_start(lines: Sequence[Json], zone: tzinfo) -> date | None:
-    """Start of a bound even where the rest of the line cannot be read."""
-    for line in lines:
-        period = mapping(mapping(mapping(line.get("timing")).get("repeat")).get("boundsPeriod"))
-        if period:
-            return day(period.get("start"), zone)
-    return None
+def _bound(lines: Sequence[Json], end: str, zone: tzinfo) -> date | None:
+    """Start or end of a bound even where the rest of the line cannot be read."""
+    periods = [mapping(mapping(mapping(line.get("timing")).get("repeat")).get("boundsPeriod")) for line in lines]
+    return next((day(period.get(end), zone) for period in periods if period), None)
 
 
 def _instructions(line: Json) -> list[str]:

@@ -36,7 +36,10 @@ _SPEAKS_OF_VISITS = re.compile(
     r"\b(?:return|visit|clinic|labs?|blood|counts?|cbc|tests?|appointment|follow|check|refill|dispense|call|see)\b", _I
 )
 _TWICE = re.compile(
-    r"\b(?:twice (?:a day|daily)|(?:two|2) times (?:a day|daily)|2 ?x daily|bid|b\.i\.d\.?|every 12 hours|q12h)\b", _I
+    r"\b(?:twice (?:a day|daily)|(?:two|2)(?: \((?:two|2)\))? times (?:a day|daily|per day)|2 ?x daily|bid|bd|b\.i\.d\.?"
+    r"|every (?:12|twelve)(?: \((?:12|twelve)\))? hours|q12h)\b"
+    r"|\b(?:in the |every |each )?mornings?\b.*\b(?:evenings?|night|bedtime)\b",
+    _I,
 )
 _MORE_OFTEN = re.compile(
     r"\b(?:thrice|(?:three|four|five|six|[3-6]) ?(?:x|times) ?(?:a day|daily)|[tq]id|[tq]\.i\.d\.?|every [2-8] hours|q[2-8]h)\b",
@@ -74,6 +77,11 @@ class Frequency:
         return (self.per_day, self.every_other_day) == (other.per_day, other.every_other_day)
 
 
+def says_as_needed(words: str) -> bool:
+    """Whether free text says that it is taken only when needed."""
+    return bool(_AS_NEEDED.search(words))
+
+
 def frequency_in_words(words: str) -> Frequency | None:
     """A frequency that free text names; unreadable when it is one that no protocol has."""
     if _AS_NEEDED.search(words):
@@ -97,10 +105,14 @@ def schedule_in_words(words: str) -> Schedule | None:
         return Schedule.THREE_WEEKS
     if _CONTINUOUS.search(words):
         return Schedule.CONTINUOUS
-    of_the_drug = " ".join(part for part in _SENTENCE.split(words) if not _SPEAKS_OF_VISITS.search(part))
-    if _SPEAKS_OF_A_CYCLE.search(_LENGTH_OF_SUPPLY.sub("", of_the_drug)):
+    if _SPEAKS_OF_A_CYCLE.search(_LENGTH_OF_SUPPLY.sub("", of_the_drug(words))):
         raise UnreadableError("the schedule in the text is neither days 1-21 nor days 1-28")
     return None
+
+
+def of_the_drug(words: str) -> str:
+    """The sentences that do not speak of visits and blood counts."""
+    return " ".join(part for part in _SENTENCE.split(words) if not _SPEAKS_OF_VISITS.search(part))
 
 
 def dose_in_words(words: str, strength_mg: Decimal | None) -> Decimal:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
-from cds.fhir.amounts import amount_in_28_days
-from cds.fhir.dosage import read_dosing
+from cds.fhir.amounts import amount_in_28_days, amount_on_a_day
+from cds.fhir.dosage import is_as_needed, read_dosing
 from cds.fhir.identity import Medications
 from cds.fhir.primitives import (
     Json,
@@ -27,16 +28,24 @@ from cds.fhir.primitives import (
 )
 from cds.fhir.timing import cycle_by_extension, duration_days
 from cds.level import CYCLE_DAYS, Schedule
-from cds.snapshot import INTERRUPTED, LENALIDOMIDE, Dosing, Drug, MedicationOrder
+from cds.snapshot import INTERRUPTED, Dosing, Drug, MedicationOrder
 from cds.terminology import Terminology
 
 _STRENGTH_IN_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*mg\b", re.IGNORECASE)
 _TOPICAL_WORDS = re.compile(
-    r"ophthalm|eye|otic|\bear\b|topical|cutaneous|nasal|intravitreal|inhal|cream|ointment", re.IGNORECASE
+    r"ophthalm|\beyes?\b|\botic\b|\bears?\b|topical|(?<!sub)(?<!intra)cutaneous|\bnasal|intravitreal|inhal|cream|ointment",
+    re.IGNORECASE,
+)
+# Through the skin into the blood: a gel or patch of a hormone is not topical in this sense.
+_THROUGH_THE_SKIN = re.compile(r"transderm|\bgel\b|patch", re.IGNORECASE)
+_DROPS = re.compile(r"\bdrops?\b|\bapply\b|\bpuffs?\b", re.IGNORECASE)
+_ONCE = re.compile(
+    r"\bonce\b(?!\s*(?:a|per|every|each|daily|weekly|monthly|in the|at))|\bsingle dose\b|\bone dose\b", re.IGNORECASE
 )
 _VAGINAL_WORDS = re.compile(r"vagin", re.IGNORECASE)
 _ORAL_WORDS = re.compile(r"\boral\b|\btablets?\b|\bcapsules?\b|by mouth|per os", re.IGNORECASE)
 _LONG_NAME = 80
+_DOSED_CLASSES = {"corticosteroid", "anticoagulant-lmwh", "anticoagulant-doac", "anticoagulant-other"}
 _RECORDED = "recorded"
 _NOT_TAKEN = {"not-taking", "not-taking-refused", "stopped", "stopped-per-doctor", "on-hold", "unknown"}
 
@@ -124,14 +133,12 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
     authored = day(order.get("authoredOn"), zone)
     bounds_start = read.start or day(effective.get("start"), zone) or day(validity.get("start"), zone)
     changed = day(order.get("statusChanged"), zone) if status in INTERRUPTED else None
-    given = _way_given(order, lines)
-    told = f"{given} {' '.join(text(line.get('text')) for line in lines)}"
     return MedicationOrder(
         reference=reference_of(order),
         drug=drug,
         status=status,
         dosing=dosing,
-        amount_in_28_days=_amount(lines, drug, terminology),
+        amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
         intent=text(order.get("intent")),
         start=bounds_start or authored,
         bounds_start=bounds_start,
@@ -142,9 +149,8 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         authored=authored,
         validity_end=day(validity.get("end"), zone),
         prior=order_reference(mapping(order.get("priorPrescription"))) or None,
-        topical=bool(_TOPICAL_WORDS.search(given)),
-        vaginal=bool(_VAGINAL_WORDS.search(told)),
-        oral=bool(_ORAL_WORDS.search(told)),
+        amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
+        **_manner(order, lines),
     )
 
 
@@ -159,7 +165,8 @@ def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tz
         drug=drug,
         status="active" if text(dispense.get("status")) == "in-progress" else text(dispense.get("status")),
         dosing=read.dosing,
-        amount_in_28_days=_amount(lines, drug, terminology),
+        amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
+        amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
         start=handed or read.start,
         bounds_start=read.start,
         end=read.end,
@@ -175,26 +182,49 @@ def read_statement(statement: Json, drug: Drug, terminology: Terminology, zone: 
     read = read_dosing(lines, drug, terminology, zone, stopped=False)
     taken = mapping(statement.get("effectivePeriod"))
     status, adherence = text(statement.get("status")), first_code(mapping(statement.get("adherence")).get("code"))
-    given = _way_given(statement, lines)
-    told = f"{given} {' '.join(text(line.get('text')) for line in lines)}"
     return MedicationOrder(
         reference=reference_of(statement),
         drug=drug,
         status="active" if status == _RECORDED and adherence not in _NOT_TAKEN else status,
         dosing=read.dosing,
-        amount_in_28_days=_amount(lines, drug, terminology),
+        amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
+        amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
         intent="",
         start=day(taken.get("start") or statement.get("effectiveDateTime"), zone),
         end=day(taken.get("end"), zone),
         authored=day(statement.get("dateAsserted"), zone),
-        topical=bool(_TOPICAL_WORDS.search(given)),
-        vaginal=bool(_VAGINAL_WORDS.search(told)),
-        oral=bool(_ORAL_WORDS.search(told)),
+        **_manner(statement, lines),
     )
 
 
-def _amount(lines: list[Json], drug: Drug, terminology: Terminology) -> Decimal | None:
-    return None if drug.token == LENALIDOMIDE else amount_in_28_days(lines, drug, terminology)
+_Reader = Callable[[Sequence[Json], Drug, Terminology], Decimal | None]
+
+
+def _amount(lines: list[Json], drug: Drug, terminology: Terminology, read: _Reader) -> Decimal | None:
+    """The amount of a drug whose dose a rule asks for."""
+    return read(lines, drug, terminology) if drug.drug_class in _DOSED_CLASSES else None
+
+
+class _Manner(TypedDict):
+    topical: bool
+    vaginal: bool
+    oral: bool
+    as_needed: bool
+    once: bool
+
+
+def _manner(order: Json, lines: list[Json]) -> _Manner:
+    """How it is given, from routes, the product's name and the words of the dosage."""
+    given, words = _way_given(order, lines), " ".join(text(line.get("text")) for line in lines)
+    repeats = [mapping(mapping(line.get("timing")).get("repeat")) for line in lines]
+    local = bool(_TOPICAL_WORDS.search(given) or _DROPS.search(words)) and not _THROUGH_THE_SKIN.search(given)
+    return _Manner(
+        topical=local,
+        vaginal=bool(_VAGINAL_WORDS.search(f"{given} {words}")),
+        oral=bool(_ORAL_WORDS.search(f"{given} {words}")),
+        as_needed=bool(lines) and all(is_as_needed(line) for line in lines),
+        once=bool(lines) and (all(repeat.get("count") == 1 for repeat in repeats) or bool(_ONCE.search(words))),
+    )
 
 
 def _with_quantity_schedule(

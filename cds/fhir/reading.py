@@ -108,7 +108,7 @@ def read_snapshot(
         patient=patient,
         results=observations.results,
         orders=tuple(orders),
-        conditions=tuple(conditions),
+        conditions=tuple(sorted(conditions, key=lambda fact: fact.day or date.min)),
         procedures=tuple(procedures),
         allergies=tuple(each("AllergyIntolerance", "patient", lambda resource: read_allergy(resource, terms))),
         reactions=(*events, *(reaction for reaction in from_conditions if reaction is not None)),

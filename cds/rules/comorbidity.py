@@ -61,15 +61,16 @@ def cardiac(case: Case) -> Report | None:
 def graft_versus_host(case: Case) -> Report | None:
     """Graft-versus-host disease; refractory to steroids it ends the trial of allografts."""
     refractory, other = case.conditions_now(_STEROID_REFRACTORY), case.conditions_now(_GVHD)
-    if not refractory and not other:
+    if case.treatment_is_over or not (refractory or other):
         return None
     found = [*refractory, *other]
     stops = case.protocol.eligibility.transplant.value == "allogeneic"
     if refractory and stops:
         return Report(
             Indicator.CRITICAL,
-            f"Stop lenalidomide: {refractory[0].name} ({on(refractory[0].day, case.today)})",
-            f"{case.protocol.id} ends with it.",
+            f"{'Do not start' if case.course.new_start else 'Stop'} lenalidomide: {refractory[-1].name} "
+            f"({on(refractory[-1].day, case.today)})",
+            f"{case.protocol.id} excludes it.",
             tuple(of_record(fact) for fact in refractory),
             Action.DISCONTINUE,
         )

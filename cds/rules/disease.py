@@ -33,8 +33,12 @@ def progression(case: Case) -> Report | None:
     """Progression since maintenance began, or when it is about to; a better response later clears it."""
     if case.combination or case.treatment_is_over:
         return None
+    response = _latest_response(case)
+    if response is not None and response.answer in _PROGRESSING:
+        return _stop(case, response, "the myeloma progresses", "Maintenance ends with progression")
     unread = case.newer_unread((_RESPONSE,), *HIDES, Fault.CODE)
     if unread:
+        # It may hide a progression, never take one back.
         return Report(
             Indicator.INFO,
             f"Response of the myeloma not known: {unread[0].why}",
@@ -42,11 +46,8 @@ def progression(case: Case) -> Report | None:
             tuple(of_unread(item) for item in unread),
             outcome=Outcome.UNKNOWN,
         )
-    response = _latest_response(case)
     if response is None:
         return None
-    if response.answer in _PROGRESSING:
-        return _stop(case, response, "the myeloma progresses", "Maintenance ends with progression")
     excluded = case.protocol.eligibility.excludes_stable_disease
     if case.course.new_start and response.answer == _STABLE and excluded is not None and excluded.value:
         return _stop(case, response, "stable disease", f"{case.protocol.id} starts in remission only")
@@ -107,7 +108,7 @@ def refractory(case: Case) -> Report | None:
 )
 def plasma_cell_leukaemia(case: Case) -> Report | None:
     """Plasma cell leukaemia, also in remission."""
-    found = case.snapshot.conditions_of("plasma-cell-leukaemia")
+    found = case.conditions_ever("plasma-cell-leukaemia")
     if not found:
         return None
     grade = Indicator(case.protocol.eligibility.plasma_cell_leukaemia.value)

@@ -30,7 +30,7 @@ def hepatitis(case: Case) -> Report | None:
     limits = case.protocol.eligibility
     past = limits.past_hepatitis is not None and limits.past_hepatitis.value
     tests = _positive(case, *_ANTIGEN_OR_VIRUS, *(_PAST_INFECTION if past else ()))
-    recorded = [item for item in case.snapshot.conditions_of(*_HEPATITIS) if past or not item.is_over(case.today)]
+    recorded = case.conditions_ever(*_HEPATITIS) if past else case.conditions_now(*_HEPATITIS)
     if tests or recorded:
         return Report(
             Indicator.WARNING,

@@ -184,10 +184,9 @@ def checkpoint_inhibitor(case: Case) -> Report | None:
     found = case.taken(_PD1, ended=case.protocol.interaction.pd1_ended)
     if not found:
         return None
-    steroid_too = case.steroid is not None
-    beside = " and dexamethasone" if steroid_too else ""
+    beside = f" and {case.steroid.drug.name}" if case.steroid is not None else ""
     return Report(
-        Indicator.CRITICAL if steroid_too else Indicator.WARNING,
+        Indicator.CRITICAL if beside else Indicator.WARNING,
         f"{capital(drug_names(found))} with lenalidomide{beside}: increased mortality in trials",
         "Not recommended outside a clinical trial.",
         tuple(of_order(order) for order in found),
@@ -251,7 +250,7 @@ def second_order(case: Case) -> Report | None:
     supply = max((supply_days(order) or CYCLE_DAYS for order in regimen.orders), default=CYCLE_DAYS)
     ends = course.draft_start + timedelta(days=supply)
     for period in course.periods:
-        if not period.active or period.end is None or period.start == course.draft_start:
+        if not period.active or period.end is None:
             continue
         if replaced & {order.reference for order in period.orders}:
             continue

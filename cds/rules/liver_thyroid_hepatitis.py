@@ -28,7 +28,7 @@ _LIVER_PANEL = ("liver-panel",)
 )
 def hepatotoxicity(case: Case) -> Report | None:
     """A liver test above its own upper limit, or one that came without a limit."""
-    if case.combination:
+    if case.combination or case.treatment_is_over:
         return None
     result = case.liver_hold
     if result is not None and result.upper_limit is not None:
@@ -61,10 +61,10 @@ def hepatotoxicity(case: Case) -> Report | None:
 
 
 def _was_ungraded_before(case: Case, ungraded: Iterable[Result]) -> bool:
-    """Whether a laboratory that prints no limit was met at an earlier order: it is said once."""
+    """Whether a value as high was met without a limit at an earlier order: that a laboratory prints none is said once."""
     return all(
         any(
-            not earlier.upper_limit and case.was_known(earlier.day)
+            not earlier.upper_limit and case.was_known(earlier.day) and earlier.value >= result.value
             for earlier in case.snapshot.of(result.token)
             if earlier.measurement is not None
         )
@@ -131,7 +131,7 @@ def hepatitis_screen(case: Case) -> Report | None:
     urgent = case.course.new_start and supply.proves_absence
     return Report(
         Indicator(case.protocol.freshness.hepatitis_screen.value) if urgent else Indicator.INFO,
-        f"Hepatitis B not screened: no {listed(missing)}",
+        f"Hepatitis B not screened: no {' or '.join(missing)}",
         "Reactivation can be fatal." if supply.proves_absence else f"Laboratory data {supply.value}.",
         order_tests=tuple(token for token, name in _SCREEN.items() if name in missing),
         outcome=Outcome.FIRED if supply.proves_absence else Outcome.UNKNOWN,

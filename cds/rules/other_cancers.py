@@ -41,12 +41,14 @@ def second_cancer(case: Case) -> Report | None:
     since = case.course.maintenance_start
     if since is None or case.treatment_is_over:
         return None
-    found = [fact for fact in case.conditions_ever(*_DURING) if fact.day is not None and fact.day >= since]
-    undated = [fact for fact in case.conditions_ever(*_DURING) if fact.day is None]
+    cancers = case.conditions_ever(*_DURING)
+    found = [fact for fact in cancers if fact.onset is not None and fact.onset >= since]
+    # One recorded during treatment may have begun before it; one recorded before it did.
+    undated = [fact for fact in cancers if fact.onset is None and (fact.recorded is None or fact.recorded >= since)]
     if not found and undated:
         return Report(
             Indicator.WARNING,
-            f"{capital(undated[0].name)} without a date: before or during treatment?",
+            f"{capital(undated[0].name)} without a date of onset: before or during treatment?",
             "Find out when it began.",
             tuple(of_record(fact) for fact in undated),
             outcome=Outcome.UNKNOWN,

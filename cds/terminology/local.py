@@ -10,6 +10,7 @@ from typing import Any
 from cds.strict_yaml import KnowledgeError
 
 _SYSTEMS = "systems"
+_JUDGED_DRUG = "lenalidomide"
 # Where in an entry its codes stand.
 _CODES = {
     "observations": "codes",
@@ -63,6 +64,7 @@ def _add_systems(merged: dict[str, Any], systems: object, file: str) -> Iterator
             yield f"{file}: {_SYSTEMS}: {key}: {uri} is known already, as {ours[uri.rstrip('/').casefold()]}"
         else:
             merged[_SYSTEMS][key] = {"uri": uri, "local": "true"}
+            ours[uri.rstrip("/").casefold()] = key
 
 
 def _add_codes(merged: dict[str, Any], section: str, entries: object, file: str, owner: Owner) -> Iterator[str]:
@@ -78,6 +80,8 @@ def _add_codes(merged: dict[str, Any], section: str, entries: object, file: str,
             known = [name for listed in files for name in merged[listed]]
             close = get_close_matches(token, known, n=1)
             yield f"{path}: is no entry of this version{f'; did you mean {close[0]}?' if close else ''}"
+        elif token == _JUDGED_DRUG:
+            yield f"{path}: its codes must tell the strength of the capsule, which this file cannot"
         elif not isinstance(by_system, Mapping):
             yield f"{path}: expected code systems with their codes"
         else:

@@ -102,6 +102,8 @@ def test_our_own_terminology_stays_as_it_is() -> None:
         ("systems: {loinc: urn:x}", "loinc: is a name that this version uses itself"),
         ("systems: {ours: hospital}", "ours: expected the URI"),
         ("systems: {ours: 'http://loinc.org/'}", "is known already, as loinc"),
+        ("systems: {one: 'urn:x', two: 'urn:x/'}", "is known already, as one"),
+        ("systems: {ours: urn:x}\ndrugs: {lenalidomide: {ours: {L10: x}}}", "must tell the strength"),
         ("observations: [anc]", "observations: expected a mapping of entries"),
         ("observations: {ancs: {loinc: {1-1: x}}}", "did you mean anc?"),
         ("observations: {anc: [x]}", "expected code systems with their codes"),
