@@ -148,7 +148,8 @@ class Case:
     @cached_property
     def thrombosis_risk(self) -> ThrombosisRisk:
         """Risk scores and risk factors of venous thrombosis."""
-        return RiskReader(self.snapshot, self.protocol, self.today, self.taken, self.antithrombotics).read()
+        since = self.course.maintenance_start or self.today
+        return RiskReader(self.snapshot, self.protocol, self.today, self.taken, self.antithrombotics, since).read()
 
     def is_old_infection(self, fact: ConditionFact) -> bool:
         """Whether an infection is listed as active that began too long ago to be one still."""

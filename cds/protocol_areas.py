@@ -306,6 +306,7 @@ class Thrombosis(Strict):
     standard_dose_dexamethasone: Cycle
     surgery_counts: Days
     infection_counts: Days
+    line_counts: Days
     imwg_bmi: BodyMassIndex
     imwg_high: Factors
     imwg_dexamethasone: Cycle

@@ -97,7 +97,10 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A resource that could not be used, and why; ``token`` where it is known what it would have been."""
+    """A resource that could not be used, and why; ``token`` where it is known what it would have been.
+
+    ``over``: something of the past, named only where the past matters.
+    """
 
     reference: str
     why: str
@@ -105,6 +108,7 @@ class Unread:
     token: str | None = None
     day: date | None = None
     instant: datetime | None = None
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,8 @@ class ConditionFact:
     """A Condition that is not refuted or entered in error.
 
     ``active`` is None where clinicalStatus, and ``confirmed`` where verificationStatus is not given; ``confirmed`` is
-    False for one that is unconfirmed, provisional or one of a differential diagnosis.
+    False for one that is unconfirmed, provisional or one of a differential diagnosis. ``onset`` of a month or a year is its
+    first day, ``onset_by`` its last.
     """
 
     token: str
@@ -218,6 +223,7 @@ class ConditionFact:
     recorded: date | None = None
     grade: int | None = None
     confirmed: bool | None = None
+    onset_by: date | None = None
 
     @property
     def day(self) -> date | None:

@@ -23,9 +23,14 @@ VEIN_HISTORY = (*VEIN_EVENTS, "vte-history", "thrombosis-history")
 _FRACTURES = ("pelvic-hip-femur-fracture", "lumbar-spine-or-pelvis-fracture")
 _ESA, _DEXAMETHASONE, _ANTHRACYCLINE = "esa", "dexamethasone", "anthracycline"
 _CHEMOTHERAPY = (_ANTHRACYCLINE, "alkylator")
-_INFECTION = "acute-infection"
+_INFECTION, _LINE = "acute-infection", "central line or pacemaker"
+_CATHETER, _INSERTION, _PACEMAKER = (
+    "central-venous-catheter",
+    "central-venous-catheter-insertion",
+    "pacemaker-implantation",
+)
 _FACTORS = {
-    "central line or pacemaker": ("central-venous-catheter", "pacemaker"),
+    _LINE: ("central-venous-catheter", "pacemaker"),
     "cardiac disease": (
         "heart-failure",
         "coronary-artery-disease",
@@ -45,7 +50,6 @@ _FACTORS = {
     "clotting disorder": ("thrombophilia",),
     "hyperviscosity": ("hyperviscosity",),
 }
-_IMPLANTED = {"central line or pacemaker": ("central-venous-catheter-insertion", "pacemaker-implantation")}
 
 
 Fact = ConditionFact | ProcedureFact | Result | MedicationOrder
@@ -125,12 +129,15 @@ class RiskReader:
         today: date,
         taken: Callable[[str], tuple[MedicationOrder, ...]],
         antithrombotics: Antithrombotics,
+        since: date,
     ) -> None:
+        """``since``: the day treatment began, or begins."""
         self._snapshot = snapshot
         self._protocol = protocol
         self._today = today
         self._taken = taken
         self._antithrombotics = antithrombotics
+        self._since = since
 
     def read(self) -> ThrombosisRisk:
         """Everything at once."""
@@ -154,7 +161,7 @@ class RiskReader:
             _item("doxorubicin", points["doxorubicin"], self._drugs(_ANTHRACYCLINE)),
             _item("Asian or Pacific islander", points["asian-or-pacific-islander"], races),
             _item("earlier thrombosis", points["vte-history"], history),
-            _item("central line", points["central-line"], self._central_line()),
+            _item("central line", points["central-line"], self._line(_CATHETER)),
             self._prophylaxis(points["therapeutic-anticoagulation"], points["prophylaxis"]),
         ]
         return Score(_counted(items), missing)
@@ -179,7 +186,7 @@ class RiskReader:
             "body mass index": self._mass_index(self._protocol.vte.imwg_bmi),
             "earlier thrombosis": history,
             **{
-                name: self._conditions(tokens, procedures=_IMPLANTED.get(name, ()), now=True)
+                name: self._line(*tokens) if name == _LINE else self._conditions(tokens, now=True)
                 for name, tokens in _FACTORS.items()
             },
             "surgery": self._surgery(),
@@ -193,20 +200,22 @@ class RiskReader:
         high = total is not None and self._protocol.vte.imwg_dexamethasone.holds(total)
         found = {
             "high-dose dexamethasone": _Found(high, tuple(orders)),
-            "chemotherapy": self._drugs(*_CHEMOTHERAPY),
+            "chemotherapy": self._chemotherapy(),
         }
         return tuple(_item(name, 1, item) for name, item in found.items() if item.present)
 
-    def _conditions(self, tokens: Sequence[str], *, procedures: Iterable[str] = (), now: bool = False) -> _Found:
-        """Diagnoses, at any time or only while they last; procedures count however long ago."""
+    def _conditions(self, tokens: Sequence[str], *, now: bool = False) -> _Found:
+        """Diagnoses, at any time or only while they last. One that is only suspected leaves it open."""
         conditions = [
             fact
             for fact in self._snapshot.conditions_of(*tokens)
             if fact.confirmed is not False
             and not (now and (fact.is_over(self._today) or is_old_infection(fact, self._protocol, self._today)))
         ]
-        done = self._snapshot.procedures_of(*procedures)
-        return _found([*conditions, *done], known=self._knows_diagnoses(tokens))
+        suspected = any(
+            fact.confirmed is False and not fact.is_over(self._today) for fact in self._snapshot.conditions_of(*tokens)
+        )
+        return _found(conditions, known=self._knows_diagnoses(tokens) and not suspected)
 
     def _fracture(self) -> _Found:
         limit = int(self._protocol.vte.fracture_counts.value)
@@ -226,8 +235,20 @@ class RiskReader:
         unread = any(item.token in tokens for item in self._snapshot.unread)
         return self._snapshot.supplied("Condition").proves_absence and not unread
 
-    def _central_line(self) -> _Found:
-        return self._conditions(("central-venous-catheter",), now=True)
+    def _line(self, *tokens: str) -> _Found:
+        """Catheters listed as a diagnosis, or put in lately; a pacemaker stays."""
+        limit = self._protocol.vte.line_counts
+        diagnosed = self._conditions(tokens, now=True)
+        put_in = [
+            fact
+            for fact in self._snapshot.procedures_of(_INSERTION)
+            if fact.day is not None and fact.day <= self._today and limit.holds((self._today - fact.day).days)
+        ]
+        if len(tokens) > 1:
+            put_in += self._snapshot.procedures_of(_PACEMAKER)
+        if not put_in:
+            return diagnosed
+        return _Found(present=True, facts=(*diagnosed.facts, *put_in))
 
     def _surgery(self) -> _Found:
         limit = self._protocol.vte.surgery_counts
@@ -244,6 +265,16 @@ class RiskReader:
         orders = [order for drug_class in classes for order in self._taken(drug_class)]
         known = self._snapshot.supplied("MedicationRequest").proves_absence
         return _Found(True if orders else False if known else None, tuple(orders))
+
+    def _chemotherapy(self) -> _Found:
+        """Chemotherapy beside lenalidomide; an order from before it is conditioning that nobody closed."""
+        orders = [
+            order
+            for drug_class in _CHEMOTHERAPY
+            for order in self._taken(drug_class)
+            if order.start is None or order.start >= self._since
+        ]
+        return _Found(bool(orders), tuple(orders))
 
     def _mass_index(self, limit: Threshold) -> _Found:
         recorded = latest(_measured(self._snapshot, "bmi"), worse=highest_first)

@@ -22,7 +22,7 @@ _TESTS_DUE = frozenset({"teratogenicity.test-initial", "teratogenicity.test-ongo
 _CHECKS = frozenset({"monitoring.lft-due", "monitoring.tsh", "monitoring.hbv-screen"})
 _GOES_AHEAD = {None, Action.MODIFY, Action.PROCEED}
 # What goes with an order that goes ahead, or will once what it waits for is known.
-_BESIDE_TREATMENT = _CHECKS | {"vte.prophylaxis-missing", "vte.prophylaxis-contraindicated"}
+_BESIDE_TREATMENT = _CHECKS | {"vte.prophylaxis-missing"}
 _STOPS = {Action.HOLD, Action.DISCONTINUE}
 
 OVERRIDE_REASONS = {

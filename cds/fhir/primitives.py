@@ -25,14 +25,15 @@ _PARTIAL_DATE = re.compile(r"\d{4}(-\d{2})?")
 class UnreadableError(Exception):
     """An element that is used and cannot be read; the message says why, in words for an integrator.
 
-    ``token`` names what it would have been, where that is known.
+    ``token`` names what it would have been, where that is known; ``over`` tells that it is past.
     """
 
-    def __init__(self, why: str, fault: Fault = Fault.OTHER, token: str | None = None) -> None:
+    def __init__(self, why: str, fault: Fault = Fault.OTHER, token: str | None = None, *, over: bool = False) -> None:
         super().__init__(why)
         self.why = why
         self.fault = fault
         self.token = token
+        self.over = over
 
 
 def number(raw: object, name: str) -> Decimal:

@@ -219,7 +219,8 @@ def _each(
             over = isinstance(fact, ConditionFact) and fact.active is False
             named = fact.token if isinstance(fact, ConditionFact | ProcedureFact) and not over else None
             token = error.token or named
-            problems.append(Unread(reference, error.why, error.fault, token, _recorded_on(resource, zone)))
+            day_named = _recorded_on(resource, zone)
+            problems.append(Unread(reference, error.why, error.fault, token, day_named, over=error.over or over))
             continue
         problems += [Unread(reference, why) for why in partly_unreadable(resource, fact)]
         facts.append(fact)

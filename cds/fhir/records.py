@@ -42,6 +42,14 @@ _NOT_A_FACT = {"refuted", "entered-in-error"}
 _CONFIRMED = {"confirmed": True, "unconfirmed": False, "provisional": False, "differential": False}
 _DATES = ("performedDateTime", "occurrenceDateTime", "onsetDateTime", "date", "authoredOn", "dateAsserted")
 _OF_A_PREGNANCY = ("pregnancy", "pregnancy-unconfirmed")  # the graver one first
+# What matters though it is over: an earlier thrombosis raises the risk, an earlier bleed forbids.
+_MATTERS_FOR_EVER = {
+    "vte",
+    "vte-history",
+    "thrombosis-history",
+    "unusual-site-venous-thrombosis",
+    "intracranial-bleeding",
+}
 _LISTS_EVERY_PREGNANCY = {"icd-10", "icd-10-cm", "icd-10-gm"}
 # The longer ago these began, the more they permit: of a month or a year that is only its last day. Anything else is not over
 # before the last day on which it may have ended.
@@ -79,6 +87,7 @@ def read_condition(resource: Json, terminology: Terminology, now: datetime) -> C
         begins(resource.get("recordedDate"), zone),
         read_grade(resource, terminology),
         _CONFIRMED.get(first_code(resource.get("verificationStatus"))),
+        day_at_the_latest(resource.get("onsetDateTime") or mapping(resource.get("onsetPeriod")).get("start"), zone),
     )
 
 
@@ -148,7 +157,9 @@ def _refuse_text_only(
     may_be_one = token in _OF_A_PREGNANCY and not systems & _LISTS_EVERY_PREGNANCY
     if token is not None and (not systems or may_be_one):
         why = f"looks like {names[token]} by its text only, without a known code"
-        raise UnreadableError(why, Fault.WORDS if token in _OF_A_PREGNANCY else Fault.OTHER, None if over else token)
+        counts = not over or token in _MATTERS_FOR_EVER
+        fault = Fault.WORDS if token in _OF_A_PREGNANCY else Fault.OTHER
+        raise UnreadableError(why, fault, token if counts else None, over=over)
 
 
 def _gravest(tokens: Iterable[str | None]) -> str | None:

@@ -43,8 +43,7 @@ def second_cancer(case: Case) -> Report | None:
         return None
     cancers = case.conditions_ever(*_DURING)
     found = [fact for fact in cancers if fact.onset is not None and fact.onset >= since]
-    # One recorded during treatment may have begun before it; one recorded before it did.
-    undated = [fact for fact in cancers if fact.onset is None and (fact.recorded is None or fact.recorded >= since)]
+    undated = [fact for fact in cancers if fact not in found and _may_have_begun_since(fact, since)]
     if not found and undated:
         return Report(
             Indicator.WARNING,
@@ -69,6 +68,13 @@ def second_cancer(case: Case) -> Report | None:
         Action.DISCONTINUE if stop else None,
         found_before=not stop and case.knew_of(found),
     )
+
+
+def _may_have_begun_since(fact: ConditionFact, since: date) -> bool:
+    """One recorded during treatment may have begun before it or not; one recorded before it did begin before."""
+    if fact.onset is not None:
+        return (fact.onset_by or fact.onset) >= since
+    return fact.recorded is None or fact.recorded >= since
 
 
 def _reminder(case: Case, since: date) -> Report | None:
@@ -116,7 +122,8 @@ def prior_cancer(case: Case) -> Report | None:
 def _is_excluded(fact: ConditionFact, case: Case) -> bool:
     limits = case.protocol.eligibility
     if limits.prior_cancer is not None and fact.day is not None:
-        return years_after(fact.day, int(limits.prior_cancer.value)) >= case.today
+        # Of a month or a year the last day counts: it is not known that it was earlier.
+        return years_after(fact.onset_by or fact.day, int(limits.prior_cancer.value)) >= case.today
     if limits.prior_cancer_remission is None:
         return False
     # A remission of exactly as many years is not yet longer.

@@ -14,10 +14,12 @@ from cds.level import plain
 from cds.parameters import Threshold, signed
 from cds.rules.rule import Report, rule
 from cds.snapshot import AllergyFact, MedicationOrder
-from cds.thrombosis_risk import Item, Score
+from cds.thrombosis_risk import VEIN_HISTORY, Item, Score
 from cds.words import capital, drug_names, listed, of_fact, of_order, of_record, of_result, on, reading
 
 _BLEEDING, _EVER = ("bleeding", "haemorrhagic-disorder"), ("intracranial-bleeding",)
+_TAKEN_BY_CODE = ("long-term-anticoagulant", "long-term-antiplatelet", "long-term-aspirin")
+_ASPIRIN_ALLERGY = "aspirin-allergy"
 _EARLIER_EVENT = "earlier thrombosis"
 
 
@@ -59,10 +61,13 @@ def saved(case: Case) -> Report:
 def risk_factors(case: Case) -> Report | None:
     """The risk factors that are on record."""
     risk = case.thrombosis_risk
-    present = [item for item in (*risk.factors, *risk.therapy_factors) if item.low]
+    present = [item for item in risk.factors if item.low]
     unknown = [item.name for item in risk.factors if item.is_open]
-    if not present and not unknown:
+    if not present and not unknown and not risk.therapy_factors:
         return None
+    therapy = (
+        f"; high by treatment: {listed([item.name for item in risk.therapy_factors])}" if risk.therapy_factors else ""
+    )
     count = len([item for item in risk.factors if item.low])
     supply = case.snapshot.supplied("Condition")
     most = " or more" if unknown else ""
@@ -71,10 +76,10 @@ def risk_factors(case: Case) -> Report | None:
     names = f": {listed([item.name for item in present])}" if present else ""
     return Report(
         Indicator.INFO,
-        f"Thrombosis risk factors {count}{most}{names}{missing}",
+        f"Thrombosis risk factors {count}{most}{names}{missing}{therapy}",
         "",
-        _evidence(present),
-        outcome=Outcome.UNKNOWN if unknown and not present else Outcome.FIRED,
+        _evidence((*present, *risk.therapy_factors)),
+        outcome=Outcome.UNKNOWN if unknown and not present and not risk.therapy_factors else Outcome.FIRED,
     )
 
 
@@ -102,7 +107,7 @@ def prophylaxis_missing(case: Case) -> Report | None:
     risk, others = case.thrombosis_risk, case.antithrombotics.other_antiplatelets
     required = " (required by the protocol)" if case.protocol.vte.prophylaxis.value == areas.REQUIRED else ""
     # Not where something is unknown that would forbid it, nor on top of another antiplatelet drug.
-    aspirin = not _is_high(case) and risk.prior_event is False and not others and _bleeding_is_known(case)
+    aspirin = not _is_high(case) and risk.prior_event is False and not others and _nothing_is_hidden(case)
     return Report(
         indicator,
         f"No thrombosis prophylaxis on record{required}{_because(case)}",
@@ -133,11 +138,13 @@ def prophylaxis_contraindicated(case: Case) -> Report | None:
     if not risks or not (agents or asked_for):
         return None
     required = case.protocol.vte.prophylaxis.value == areas.REQUIRED and not agents
-    what = drug_names(agents) if agents else "No thrombosis prophylaxis proposed"
+    why = listed([risk.words for risk in risks])
     return Report(
         Indicator.WARNING,
-        f"{capital(what)}{' although' if agents else ':'} {listed([risk.words for risk in risks])}",
-        f"{'Weigh stopping it.' if agents else 'Weigh thrombosis against bleeding; other agents are the clinician’s choice.'}"
+        f"Weigh {drug_names(agents)} against bleeding: {why}"
+        if agents
+        else f"No thrombosis prophylaxis proposed: {why}",
+        f"{'Consider stopping it.' if agents else 'Weigh thrombosis against bleeding; other agents are the clinician’s choice.'}"
         f"{' The protocol’s condition cannot be met.' if required else ''}",
         (*(risk.evidence for risk in risks), *(of_order(order) for order in agents)),
         found_before=case.was_known(*(risk.evidence.effective for risk in risks)),
@@ -168,6 +175,9 @@ def _bleeding_risks(case: Case, agents: Sequence[MedicationOrder]) -> list[_Blee
         for allergy in snapshot.allergies
         if allergy.token in tokens and not allergy.over
     ]
+    if ASPIRIN in tokens:
+        allergies = case.conditions_now(_ASPIRIN_ALLERGY)
+        risks += [_BleedingRisk(fact.name, of_record(fact)) for fact in allergies]
     return risks
 
 
@@ -175,14 +185,22 @@ def _of_allergy(allergy: AllergyFact) -> Evidence:
     return Evidence("allergy", allergy.name, None, None, allergy.reference)
 
 
-def _bleeding_is_known(case: Case) -> bool:
-    """Whether what would forbid aspirin is known: diagnoses, allergies and platelets."""
+def _nothing_is_hidden(case: Case) -> bool:
+    """Whether all that would forbid aspirin is known: diagnoses, allergies, platelets, and what else is or was taken."""
     snapshot = case.snapshot
     supplied = all(snapshot.supplied(kind).proves_absence for kind in ("Condition", "AllergyIntolerance"))
-    unread = any(item.token in (*_BLEEDING, *_EVER, ASPIRIN) for item in snapshot.unread)
+    unread = any(item.token in (*_BLEEDING, *_EVER, *VEIN_HISTORY, ASPIRIN) for item in snapshot.unread)
+    suspected = any(
+        fact.confirmed is False and not fact.is_over(case.today) for fact in snapshot.conditions_of(*_BLEEDING)
+    )
+    # A code that says a drug is taken, or an order that rests, speaks of one that is not on the list of orders.
+    elsewhere = bool(case.conditions_now(*_TAKEN_BY_CODE)) or any(
+        order.drug.drug_class.startswith(("anticoagulant", "antiplatelet")) and order.status in {"on-hold", "unknown"}
+        for order in snapshot.orders
+    )
     platelets = case.count(PLATELETS, case.protocol.vte.prophylaxis_platelets)
     enough = platelets is not None and case.protocol.vte.prophylaxis_platelets.holds_for(platelets.measurement) is False
-    return supplied and not unread and enough and case.is_fresh(PLATELETS)
+    return supplied and enough and case.is_fresh(PLATELETS) and not (unread or suspected or elsewhere)
 
 
 def _asked_for(case: Case) -> Indicator | None:
@@ -232,7 +250,7 @@ def _scored(name: str, score: Score, high: Threshold, intermediate: Threshold | 
     because = f": {', '.join(items)}" if items else ""
     return Report(
         Indicator.INFO,
-        f"{name} {total} ({low if low == most else f'{low} to {most}'} risk){because}{missing}",
+        f"{name} {total} ({low if low == most else f'{low} to {most}'} risk at a first treatment){because}{missing}",
         "",
         _evidence(score.items),
     )
@@ -249,7 +267,8 @@ def _evidence(items: Iterable[Item]) -> tuple[Evidence, ...]:
 
 def _item_in_words(item: Item) -> str:
     if item.is_open:
-        return f"{item.name} not known ({signed(item.low)} to {signed(item.high)})"
+        known = "" if "not known" in item.name else " not known"
+        return f"{item.name}{known} ({signed(item.low)} to {signed(item.high)})"
     return f"{item.name} {signed(item.low)}"
 
 

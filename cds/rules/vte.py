@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from cds.case import Case
 from cds.episodes import PLATELETS
 from cds.findings import Action, Indicator, Outcome
 from cds.rules.rule import Report, rule
 from cds.snapshot import ConditionFact
 from cds.thrombosis_risk import VEIN_EVENTS
-from cds.words import capital, drug_names, of_order, of_record, of_result, on, reading
+from cds.words import capital, drug_names, of_order, of_record, of_result, of_unread, on, reading
 
 _ARTERIAL_EVENTS = ("myocardial-infarction", "stroke", "arterial-event")
 
@@ -29,14 +31,47 @@ def active_event(case: Case) -> Report | None:
     arteries = [fact for fact in case.conditions_now(*_ARTERIAL_EVENTS) if _began_on_treatment(fact, case)]
     recent = [fact for fact in veins if _is_recent(fact, case)]
     attacks = [fact for fact in arteries if _is_recent(fact, case)]
-    if recent and not case.antithrombotics.therapeutic:
+    if recent and not case.antithrombotics.therapeutic and not _is_reduced(case):
         return _untreated(recent, case, "anticoagulant at a treating dose")
     if attacks and not case.antithrombotics.orders:
         return _untreated(attacks, case, "drug against thrombosis")
     if recent or attacks:
         return _treated([*recent, *attacks], case)
-    old = [fact for fact in veins if _began_on_treatment(fact, case) or fact.day is None]
-    return None if not old or case.antithrombotics.therapeutic else _old(old[-1], case)
+    if case.antithrombotics.therapeutic:
+        return None
+    old = [fact for fact in veins if _began_on_treatment(fact, case)]
+    return _old(old[-1], case) if old else _in_words_only(case)
+
+
+def _is_reduced(case: Case) -> bool:
+    """Whether an anticoagulant is taken at a lower dose because platelets are few."""
+    limit = case.protocol.vte.anticoagulant_reduce
+    platelets = case.count(PLATELETS, limit)
+    low = platelets is not None and limit.holds_for(platelets.measurement) is True
+    return low and len(case.antithrombotics.protecting) > len(case.antithrombotics.aspirin)
+
+
+def _in_words_only(case: Case) -> Report | None:
+    """A thrombosis that is recorded without a code, or only suspected."""
+    unread = [item for item in case.snapshot.unread if item.token in VEIN_EVENTS and not item.over]
+    unread = [item for item in unread if item.day is None or _is_within(item.day, case)]
+    suspected = [
+        fact
+        for fact in case.snapshot.conditions_of(*VEIN_EVENTS)
+        if fact.confirmed is False and not fact.is_over(case.today)
+    ]
+    if not unread and not suspected:
+        return None
+    told = unread[0].why if unread else f"{suspected[-1].name} ({_when(suspected[-1], case)}) is not confirmed"
+    return Report(
+        Indicator.WARNING,
+        f"A thrombosis is possible: an entry {told}" if unread else f"A thrombosis is possible: {told}",
+        "Find out; if there is one, hold lenalidomide until it is treated.",
+        (*(of_unread(item) for item in unread), *(of_record(fact) for fact in suspected)),
+        found_before=case.was_known(
+            *(item.day for item in unread), *(fact.recorded or fact.onset for fact in suspected)
+        ),
+    )
 
 
 def _untreated(events: list[ConditionFact], case: Case, lacking: str) -> Report:
@@ -61,7 +96,7 @@ def _treated(events: list[ConditionFact], case: Case) -> Report:
     return Report(
         Indicator.WARNING,
         f"{capital(event.name)} ({_when(event, case)}), treated with {drug_names(drugs)}",
-        "Weigh benefit and risk of going on; keep the anticoagulant.",
+        "Weigh benefit and risk of going on.",
         (*(of_record(fact) for fact in events), *(of_order(order) for order in drugs)),
         found_before=case.was_known(event.day),
     )
@@ -77,8 +112,13 @@ def _old(event: ConditionFact, case: Case) -> Report:
 
 
 def _is_recent(fact: ConditionFact, case: Case) -> bool:
-    """Whether it began lately; one without any date is as of an unknown day."""
-    return fact.day is not None and case.protocol.vte.active_event.holds((case.today - fact.day).days)
+    """Whether it began lately; one without any date counts as such."""
+    latest = (fact.onset_by or fact.day) if fact.onset is not None else fact.recorded
+    return latest is None or _is_within(latest, case)
+
+
+def _is_within(day: date, case: Case) -> bool:
+    return case.protocol.vte.active_event.holds((case.today - day).days)
 
 
 def _began_on_treatment(fact: ConditionFact, case: Case) -> bool:
@@ -111,7 +151,7 @@ def recent_event(case: Case) -> Report | None:
                 f"{case.protocol.id} excludes it." if excluded else "Weigh benefit and risk.",
                 (of_record(event),),
             )
-    undated = [event for event in events if event.onset is None or event.onset > case.today]
+    undated = [event for event in events if _may_be_recent(event, case)]
     if not undated:
         return None
     return Report(
@@ -121,6 +161,17 @@ def recent_event(case: Case) -> Report | None:
         tuple(of_record(event) for event in undated),
         outcome=Outcome.UNKNOWN,
     )
+
+
+def _may_be_recent(event: ConditionFact, case: Case) -> bool:
+    """Whether its date does not tell: none, one to come, or a month or year that may be recent."""
+    if event.onset is None:
+        long_ago = event.recorded is not None and not case.protocol.vte.recent_event.holds(
+            (case.today - event.recorded).days
+        )
+        return not long_ago
+    latest = event.onset_by or event.onset
+    return event.onset > case.today or case.protocol.vte.recent_event.holds((case.today - latest).days)
 
 
 @rule(
@@ -151,7 +202,7 @@ def anticoagulation_and_platelets(case: Case) -> Report | None:
         )
     return Report(
         Indicator.WARNING,
-        f"{capital(names)}: half or prophylactic dose, {reading(platelets, case.today)}",
+        f"Reduce {names} to half or to a prophylactic dose: {reading(platelets, case.today)}",
         limits.acute_clot.value,
         evidence,
     )
@@ -179,4 +230,5 @@ def _when(fact: ConditionFact, case: Case) -> str:
     return on(fact.day, case.today)
 
 
-RULES = (active_event, recent_event, anticoagulation_and_platelets, duplicate_antithrombotic)
+# What to do with the anticoagulant goes before that there is one.
+RULES = (anticoagulation_and_platelets, active_event, recent_event, duplicate_antithrombotic)
