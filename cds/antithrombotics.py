@@ -60,10 +60,10 @@ class Antithrombotics:
 
 
 def read_antithrombotics(taken: Callable[[str], tuple[MedicationOrder, ...]], protocol: Protocol) -> Antithrombotics:
-    """Antithrombotics among the drugs of a class that are ``taken`` now or drafted."""
-    antiplatelets = taken(_ANTIPLATELET)
+    """Antithrombotics among the drugs of a class that are ``taken`` now or drafted; a single dose protects from nothing."""
+    antiplatelets = [order for order in taken(_ANTIPLATELET) if not order.single_dose]
     aspirin = [order for order in antiplatelets if order.drug.token == ASPIRIN]
-    anticoagulants = [order for drug_class in _ANTICOAGULANTS for order in taken(drug_class)]
+    anticoagulants = [order for drug_class in _ANTICOAGULANTS for order in taken(drug_class) if not order.single_dose]
     return Antithrombotics(
         (
             *(Antithrombotic(order, _intensity(order, protocol)) for order in anticoagulants),

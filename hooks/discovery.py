@@ -14,7 +14,7 @@ _TITLES = {
     PATIENT_VIEW: "Lenalidomide maintenance: chart opening",
 }
 _DESCRIPTIONS = {
-    ORDER_SELECT: "Checks a selected lenalidomide order against blood counts, kidney function and treatment course.",
+    ORDER_SELECT: "Checks a selected lenalidomide order: counts, kidneys, course, pregnancy, thrombosis, interactions.",
     ORDER_SIGN: "Checks every lenalidomide order before it is signed, and offers the corrected order.",
     PATIENT_VIEW: "Says which checks are due for a patient under lenalidomide maintenance.",
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from cds.case import HIDES, Case
 from cds.findings import Action, Indicator, Outcome
 from cds.rules.rule import Report, rule
-from cds.snapshot import Fault, Result
-from cds.words import listed, of_record, of_result, of_unread, on
+from cds.snapshot import ConditionFact, Fault, Result
+from cds.words import listed, of_fact, of_record, of_unread, on
 
 _RESPONSE, _STABLE = "disease-response", "stable-disease"
 _PROGRESSING = ("progressive-disease", "relapse")
@@ -36,6 +36,9 @@ def progression(case: Case) -> Report | None:
     response = _latest_response(case)
     if response is not None and response.answer in _PROGRESSING:
         return _stop(case, response, "the myeloma progresses", "Maintenance ends with progression")
+    relapse = _relapse_on_treatment(case, response)
+    if relapse is not None:
+        return _stop(case, relapse, "a relapse is recorded", "Maintenance ends with progression")
     unread = case.newer_unread((_RESPONSE,), *HIDES, Fault.CODE)
     if unread:
         # It may hide a progression, never take one back.
@@ -54,13 +57,27 @@ def progression(case: Case) -> Report | None:
     return None
 
 
-def _stop(case: Case, response: Result, what: str, why: str) -> Report:
+def _relapse_on_treatment(case: Case, response: Result | None) -> ConditionFact | None:
+    """A relapse among the diagnoses since maintenance began, unless a response was assessed after it."""
+    since = case.course.maintenance_start
+    found = [
+        fact
+        for fact in case.conditions_now("relapsed-myeloma")
+        if since is not None
+        and fact.day is not None
+        and fact.day >= since
+        and (response is None or response.day <= fact.day)
+    ]
+    return found[-1] if found else None
+
+
+def _stop(case: Case, response: Result | ConditionFact, what: str, why: str) -> Report:
     started = "Do not start" if case.course.new_start else "Stop"
     return Report(
         Indicator.CRITICAL,
         f"{started} lenalidomide maintenance: {what} ({on(response.day, case.today)})",
         f"{why}: decide on the next treatment.",
-        (of_result(response),),
+        (of_fact(response),),
         Action.DISCONTINUE,
     )
 

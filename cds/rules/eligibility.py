@@ -45,7 +45,7 @@ def indication(case: Case) -> Report | None:
             "Lenalidomide is not recommended in chronic lymphocytic leukaemia outside trials.",
             tuple(of_record(condition) for condition in leukaemia),
         )
-    if snapshot.conditions_of(_MYELOMA, "plasma-cell-leukaemia"):
+    if snapshot.conditions_of(_MYELOMA, "relapsed-myeloma", "plasma-cell-leukaemia"):
         return None
     supply = snapshot.supplied("Condition")
     if not supply.proves_absence:

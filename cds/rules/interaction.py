@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cds.case import Case
+from cds.case import HIDES, Case
 from cds.findings import Action, Indicator
 from cds.level import CYCLE_DAYS, plain
 from cds.parameters import Threshold
@@ -32,7 +32,7 @@ def digoxin(case: Case) -> Report | None:
         return None
     return Report(
         Indicator.WARNING if case.course.new_start else Indicator.INFO,
-        f"Digoxin: no level of the last {case.protocol.interaction.digoxin_level.amount}",
+        f"Digoxin: {_none_within(case, 'digoxin-level', 'level', case.protocol.interaction.digoxin_level)}",
         "Lenalidomide raises its concentration: measure it.",
         tuple(of_order(order) for order in found),
         order_tests=("digoxin-level",),
@@ -52,7 +52,7 @@ def warfarin(case: Case) -> Report | None:
         return None
     return Report(
         Indicator.WARNING,
-        f"{capital(drug_names(found))}: no INR of the last {case.protocol.interaction.inr.amount}",
+        f"{capital(drug_names(found))}: {_none_within(case, 'inr', 'INR', case.protocol.interaction.inr)}",
         "Lenalidomide does not change its concentration; myeloma and dexamethasone may change the INR.",
         tuple(of_order(order) for order in found),
         order_tests=("inr",),
@@ -273,6 +273,17 @@ def _two_orders(case: Case, active: tuple[MedicationOrder, ...], until: date) ->
         "End that order, or name it as the one this replaces.",
         tuple(of_order(order) for order in active),
         Action.HOLD if too_much else None,
+    )
+
+
+def _none_within(case: Case, token: str, name: str, window: Threshold) -> str:
+    """Why there is none: one that could not be read or was not supplied may exist."""
+    unread = case.newer_unread((token,), *HIDES)
+    if unread:
+        return f"{name} of {on(unread[-1].day, case.today)} could not be read"
+    supply = case.snapshot.supplied("Observation")
+    return f"no {name} of the last {window.amount}" + (
+        "" if supply.proves_absence else f" (laboratory data {supply.value})"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cds.case import Case
+from cds.case import HIDES, Case
 from cds.findings import Action, Indicator, Outcome
 from cds.level import plain
 from cds.parameters import Threshold
@@ -146,6 +146,9 @@ def _due(case: Case, name: str, tokens: tuple[str, ...], window: Threshold, test
         return None
     supply = case.snapshot.supplied("Observation")
     since = f"last {on(last, case.today)}" if last is not None else "none on record"
+    unread = case.newer_unread(tokens, *HIDES)
+    if unread:
+        since = f"the one of {on(unread[-1].day, case.today)} could not be read"
     if last is None and not supply.proves_absence:
         since = f"laboratory data {supply.value}"
     return Report(

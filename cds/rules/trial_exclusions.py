@@ -56,8 +56,8 @@ def trial_liver(case: Case) -> Report | None:
         return None
     return Report(
         Indicator.WARNING,
-        f"Hold: {reading(high, case.today)}; {case.protocol.id} excludes it at the start",
-        f"Not started when it is {limit.in_words}.",
+        f"Hold: {reading(high, case.today)}, {limit.in_words}; {case.protocol.id} excludes it at the start",
+        "Repeat the liver tests before the start.",
         (of_result(high),),
         Action.HOLD,
     )

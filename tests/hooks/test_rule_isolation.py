@@ -52,6 +52,13 @@ def test_a_rule_that_fails_is_seen_and_logged_and_hides_nothing(
         assert caplog.text == ""
         return
     assert found[rule] == "failed"
+    # What the order may not do with the rule it may not do without it.
+    allowed = [
+        draft["recommendation"]["action"],
+        sound["extension"][EVALUATION]["drafts"][0]["recommendation"]["action"],
+    ]
+    assert "proceed" not in allowed
+    assert "modify" not in allowed
     assert f"Rule {rule} could not be evaluated" in json.dumps(answered["cards"])
     assert f"rule {rule} could not be evaluated: ValueError in _fails" in caplog.text
     assert _SECRET not in caplog.text
