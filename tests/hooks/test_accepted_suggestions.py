@@ -141,6 +141,22 @@ def test_a_dose_that_a_card_invites_to_is_not_refused_when_it_is_ordered(protoco
     assert Outcome.of(judge(build_request(ordered), case.now, protocol)).action == "proceed"
 
 
+@pytest.mark.parametrize(("protocol", "case"), cases("proceed", firing=frozenset({"vte.prophylaxis-missing"})))
+def test_the_aspirin_that_a_card_offers_is_an_order_that_is_read_and_ends_the_card(protocol: str, case: Case) -> None:
+    request = build_request(case)
+    answer = judge(request, case.now, protocol)
+    offered = [one for one in offers(answer) if "aspirin" in one["label"]]
+    for suggestion in offered:
+        (action,) = suggestion["actions"]
+        dose = action["resource"]["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]
+        assert (action["type"], dose["value"], dose["unit"]) == ("create", 81, "mg")
+        taken = {**action["resource"], "id": "draft-aspirin"}
+        request["context"]["draftOrders"]["entry"].append({"resource": taken})
+        again = judge(request, case.now, protocol)
+        assert "vte.prophylaxis-missing" not in findings(again)
+        assert Outcome.of(again).action == Outcome.of(answer).action
+
+
 @pytest.mark.parametrize(("protocol", "case"), cases("modify"))
 def test_no_answer_asks_to_lower_the_dose_and_invites_to_raise_it(protocol: str, case: Case) -> None:
     answer = judge(build_request(case), case.now, protocol)
