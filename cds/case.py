@@ -143,7 +143,14 @@ class Case:
     @cached_property
     def antithrombotics(self) -> Antithrombotics:
         """Drugs against thrombosis, taken now or drafted."""
-        return read_antithrombotics(self.taken, self.protocol)
+
+        def begun(drug_class: str) -> tuple[MedicationOrder, ...]:
+            taken = self.taken(drug_class)
+            return tuple(
+                order for order in taken if order.status == "draft" or order.start is None or order.start <= self.today
+            )
+
+        return read_antithrombotics(begun, self.protocol)
 
     @cached_property
     def thrombosis_risk(self) -> ThrombosisRisk:
@@ -291,7 +298,11 @@ class Case:
         """Whether a completed order, or what was handed over, still lasts."""
         if order.status != "completed" or order.start is None or order.days_supply is None:
             return False
-        return order.start <= self.today < order.start + timedelta(days=order.days_supply)
+        stopped = any(
+            other.drug.token == order.drug.token and other.is_interrupted and (other.end or self.today) >= order.start
+            for other in self.snapshot.orders
+        )
+        return not stopped and order.start <= self.today < order.start + timedelta(days=order.days_supply)
 
     @cached_property
     def gcsf(self) -> MedicationOrder | None:

@@ -160,7 +160,7 @@ class RiskReader:
             ),
             _item("doxorubicin", points["doxorubicin"], self._drugs(_ANTHRACYCLINE)),
             _item("Asian or Pacific islander", points["asian-or-pacific-islander"], races),
-            _item("earlier thrombosis", points["vte-history"], history),
+            _item("thrombosis now or before", points["vte-history"], history),
             _item("central line", points["central-line"], self._line(_CATHETER)),
             self._prophylaxis(points["therapeutic-anticoagulation"], points["prophylaxis"]),
         ]
@@ -172,7 +172,7 @@ class RiskReader:
         items = [
             _item("surgery", points["surgery"], self._surgery()),
             _item("Asian", points["asian"], races),
-            _item("earlier thrombosis", points["vte-history"], history),
+            _item("thrombosis now or before", points["vte-history"], history),
             _item("age", points["age"], self._age(vte.saved_age)),
             self._dexamethasone(
                 (vte.high_dose_dexamethasone, points["high-dose-dexamethasone"]),
@@ -184,7 +184,7 @@ class RiskReader:
     def _imwg(self, history: _Found) -> tuple[Item, ...]:
         found = {
             "body mass index": self._mass_index(self._protocol.vte.imwg_bmi),
-            "earlier thrombosis": history,
+            "thrombosis now or before": history,
             **{
                 name: self._line(*tokens) if name == _LINE else self._conditions(tokens, now=True)
                 for name, tokens in _FACTORS.items()
@@ -352,8 +352,8 @@ def _found(facts: Iterable[ConditionFact | ProcedureFact], *, known: bool) -> _F
 
 
 def _in_28_days(orders: Sequence[MedicationOrder]) -> Decimal | None:
-    """Milligrams of all orders together; None where one of them does not tell."""
-    amounts = [order.amount_in_28_days for order in orders]
+    """Milligrams of all orders together; None where one does not tell. The same amount twice is one drug told twice."""
+    amounts = {order.amount_in_28_days for order in orders}
     known = [amount for amount in amounts if amount is not None]
     return sum(known, Decimal(0)) if len(known) == len(amounts) else None
 

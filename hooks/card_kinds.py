@@ -124,11 +124,13 @@ def _implied(findings: Sequence[Finding]) -> frozenset[str]:
 
 
 def _told(findings: Sequence[Finding]) -> frozenset[str]:
-    """What the leading finding of the thrombosis card says already: the recent event itself, the risk factors."""
+    """What the leading finding of the thrombosis card says already: the recent event itself, that the risk is high."""
     fired = {finding.id: finding for finding in findings if finding.outcome is Outcome.FIRED}
     recent, told = fired.get("vte.recent-60d"), set()
     if "vte.active-event" in fired and recent is not None and recent.indicator is not Indicator.CRITICAL:
         told.add("vte.recent-60d")
+    if "vte.active-event" in fired:
+        told |= {"vte.impede", "vte.saved", "vte.imwg"}
     if "vte.prophylaxis-missing" in fired and "vte.imwg" in fired:
         told.add("vte.imwg")
     return frozenset(told)

@@ -36,7 +36,9 @@ _DAYS_OF_A_CYCLE = re.compile(
     r"\b(?:days?|d)\s*(?P<days>\d{1,2}(?:\s*(?:-|–|to|,|/|and|&|,\s*and)\s*(?:days?\s*)?\d{1,2})+)(?!\s*mg)", _I
 )
 _RUN = re.compile(r"(\d{1,2})\s*(?:-|–|to)\s*(?:days?\s*)?(\d{1,2})", _I)
-_FOR_DAYS = re.compile(r"\bfor (\d{1,2}) days?\b", _I)
+_FOR_DAYS = re.compile(r"\b(?:for|x) ?(\d{1,2}) days?\b", _I)
+_SENTENCE = re.compile(r"[.;\n]\s+|;")
+_NAMES_A_DOSE = re.compile(r"\d\s*(?:mg|mcg|g|iu|units?)\b|\b(?:tab|cap|pill|syringe)", _I)
 _OTHER_CYCLE = re.compile(r"\b(?:every|of an?|q)\s*(?!28\b)(\d{2})[- ]days?|\b(?!28\b)\d{1,2}[- ]days?[- ]cycle", _I)
 
 
@@ -50,13 +52,14 @@ def amount_in_28_days(lines: Sequence[Json], drug: Drug, terminology: Terminolog
 
 
 def amount_on_a_day(lines: Sequence[Json], drug: Drug, terminology: Terminology) -> Decimal | None:
-    """As ``amount_in_28_days``, of a day on which it is taken; of lines that follow one another the least."""
+    """As ``amount_in_28_days``, of a day on which it is taken; None where lines follow one another."""
     try:
         taken = [_on_a_day(line, drug, terminology) for line in lines]
     except UnreadableError:
         return None
-    if len({line.get("sequence") for line in lines} - {None}) > 1:
-        return min(taken)
+    follow = len({line.get("sequence") for line in lines} - {None}) > 1
+    if follow and len(set(taken)) > 1 and any(bound_days(_repeat(line)) is not None for line in lines):
+        return None
     return sum(taken, Decimal(0)) if taken else None
 
 
@@ -92,10 +95,12 @@ def _international_units(line: Json, words: str) -> Decimal | None:
 def _times_a_day(line: Json, terminology: Terminology) -> Decimal:
     """Doses on a day on which it is taken."""
     repeat, words = _repeat(line), _words(line)
-    per_day = _rate(repeat)
+    per_day, spoken = _rate(repeat), _daily_frequency(words)
     if per_day is not None:
-        return max(per_day, Decimal(1), Decimal(_slots(repeat)))
-    spoken = _daily_frequency(words)
+        times = max(per_day, Decimal(1), Decimal(_slots(repeat)))
+        if spoken is not None and spoken.per_day > 1 and times != spoken.per_day:
+            raise UnreadableError("text and structure of the dosage give different frequencies")
+        return times
     structured = None if "dayOfWeek" in repeat else structured_frequency(mapping(line.get("timing")), terminology)
     frequency = structured or spoken
     if frequency is not None:
@@ -144,7 +149,7 @@ def _words(line: Json) -> str:
     words = words_about(line)
     if len(words) > _LONGEST_TEXT:
         raise UnreadableError("the text of the dosage is too long")
-    return of_the_drug(words)
+    return "; ".join(part for part in _SENTENCE.split(words) if _NAMES_A_DOSE.search(part) or of_the_drug(part))
 
 
 def _daily_frequency(words: str) -> Frequency | None:

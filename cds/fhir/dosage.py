@@ -75,7 +75,12 @@ def read_dosing(
 
 def is_as_needed(line: Json) -> bool:
     """Whether a dosage is taken only when needed, by its structure or its words."""
-    return any(line.get(name) for name in _AS_NEEDED) or says_as_needed(text(line.get("text")))
+    return marked_as_needed(line) or says_as_needed(text(line.get("text")))
+
+
+def marked_as_needed(line: Json) -> bool:
+    """Whether the structure of a dosage says that it is taken only when needed."""
+    return any(line.get(name) for name in _AS_NEEDED)
 
 
 def _line(line: Json, drug: Drug, terminology: Terminology, zone: tzinfo, *, stopped: bool) -> _Line:

@@ -36,9 +36,9 @@ _SPEAKS_OF_VISITS = re.compile(
     r"\b(?:return|visit|clinic|labs?|blood|counts?|cbc|tests?|appointment|follow|check|refill|dispense|call|see)\b", _I
 )
 _TWICE = re.compile(
-    r"\b(?:twice (?:a day|daily)|(?:two|2)(?: \((?:two|2)\))? times (?:a day|daily|per day)|2 ?x daily|bid|bd|b\.i\.d\.?"
-    r"|every (?:12|twelve)(?: \((?:12|twelve)\))? hours|q12h)\b"
-    r"|\b(?:in the |every |each )?mornings?\b.*\b(?:evenings?|night|bedtime)\b",
+    r"\b(?:twice[\s-]+(?:(?:a|per|each|every)\s+day|daily)|(?:two|2)(?:\s+\((?:two|2)\))?\s+times\s+(?:(?:a|per|each)\s+day|daily)"
+    r"|2\s?x\s?(?:/\s?day|daily|a day)|bid|bd|b\.i\.d\.?|every\s+(?:12|twelve)(?:\s+\((?:12|twelve)\))?\s+(?:hours|hrs?)|q12h)\b"
+    r"|\bmornings?\b[^.;]*\b(?:and|plus)\b[^.;]*\b(?:evenings?|night|bedtime)\b|\bam and pm\b",
     _I,
 )
 _MORE_OFTEN = re.compile(
@@ -57,9 +57,9 @@ _AS_NEEDED = re.compile(r"\b(?:as needed|if needed|when needed|prn|p\.r\.n\.?)\b
 _WEEKDAYS = re.compile(r"\b(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:days?)?\b(?! cream)", _I)
 _DOSE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:mg|milligrams?)\b", _I)
 _RANGE = re.compile(r"\d\s*(?:-|–|to|or)\s*\d+(?:[.,]\d+)?\s*mg\b", _I)
-_ONE_PIECE = re.compile(r"\b(?:1|one|a)\s*(?:capsule|cap|tablet|pill)\b", _I)
+_ONE_PIECE = re.compile(r"\b(?:1|one|a)\s*(?:capsule|cap|tablet|tab|pill)\b", _I)
 _SEVERAL_PIECES = re.compile(
-    r"\b(?:[2-9]|\d{2,}|two|three|four)\s*(?:x|×|\*|(?:\d+(?:[.,]\d+)?\s*mg\s*)?(?:capsules?|caps?|tablets?|pills?)\b)",
+    r"\b(?:[2-9]|\d{2,}|two|three|four)\s*(?:x(?!\s*(?:/|a|per)?\s*da)|×|\*|(?:\d+(?:[.,]\d+)?\s*mg\s*)?(?:capsules?|caps?|tablets?|pills?)\b)",
     _I,
 )
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, TypedDict
 
 from cds.fhir.amounts import amount_in_28_days, amount_on_a_day
-from cds.fhir.dosage import is_as_needed, read_dosing
+from cds.fhir.dosage import marked_as_needed, read_dosing
 from cds.fhir.identity import Medications
 from cds.fhir.primitives import (
     Json,
@@ -33,20 +33,23 @@ from cds.terminology import Terminology
 
 _STRENGTH_IN_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*mg\b", re.IGNORECASE)
 _TOPICAL_WORDS = re.compile(
-    r"ophthalm|\beyes?\b|\botic\b|\bears?\b|topical|(?<!sub)(?<!intra)cutaneous|\bnasal|intravitreal|inhal|cream|ointment",
+    r"ophthalm|\beyes?\b|\botic\b|\bears?\b|topical|(?<!sub)(?<!sub[ -])(?<!intra)(?<!per)cutaneous|\bnasal|intravitreal"
+    r"|inhal|cream|ointment",
     re.IGNORECASE,
 )
 # Through the skin into the blood: a gel or patch of a hormone is not topical in this sense.
 _THROUGH_THE_SKIN = re.compile(r"transderm|\bgel\b|patch", re.IGNORECASE)
-_DROPS = re.compile(r"\bdrops?\b|\bapply\b|\bpuffs?\b", re.IGNORECASE)
+_DROPS = re.compile(r"\bdrops? (?:in|into|to|both|each)\b|\bapply\b|\bpuffs?\b", re.IGNORECASE)
+_HAS_LOCAL_FORMS = {"corticosteroid"}
+_NEEDED_FOR = re.compile(r"\b(?:as|if|when) needed for\b|\bprn\b", re.IGNORECASE)
 _ONCE = re.compile(
-    r"\bonce\b(?!\s*(?:a|per|every|each|daily|weekly|monthly|in the|at))|\bsingle dose\b|\bone dose\b", re.IGNORECASE
+    r"\bonce (?:only|before|prior|for|pre)\b|\bsingle dose\b|\bone[- ]time\b|\bone dose only\b", re.IGNORECASE
 )
 _VAGINAL_WORDS = re.compile(r"vagin", re.IGNORECASE)
 _ORAL_WORDS = re.compile(r"\boral\b|\btablets?\b|\bcapsules?\b|by mouth|per os", re.IGNORECASE)
 _LONG_NAME = 80
 _DOSED_CLASSES = {"corticosteroid", "anticoagulant-lmwh", "anticoagulant-doac", "anticoagulant-other"}
-_RECORDED = "recorded"
+_RECORDED, _ORDERED = "recorded", "order"
 _NOT_TAKEN = {"not-taking", "not-taking-refused", "stopped", "stopped-per-doctor", "on-hold", "unknown"}
 
 
@@ -139,7 +142,10 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         status=status,
         dosing=dosing,
         amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
-        intent=text(order.get("intent")),
+        # What a patient reports to take is taken, whatever the intent of the entry says.
+        intent=_ORDERED
+        if order.get("reportedBoolean") is True or order.get("reported") is True
+        else text(order.get("intent")),
         start=bounds_start or authored,
         bounds_start=bounds_start,
         end=read.end or day(effective.get("end"), zone) or changed,
@@ -150,7 +156,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         validity_end=day(validity.get("end"), zone),
         prior=order_reference(mapping(order.get("priorPrescription"))) or None,
         amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
-        **_manner(order, lines),
+        **_manner(order, lines, drug),
     )
 
 
@@ -173,6 +179,7 @@ def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tz
         days_supply=duration_days({"unit": "d", **days}) if days else None,
         quantity=_pieces(dispense.get("quantity"), drug.strength_mg),
         authored=handed,
+        **_manner(dispense, lines, drug),
     )
 
 
@@ -193,7 +200,7 @@ def read_statement(statement: Json, drug: Drug, terminology: Terminology, zone: 
         start=day(taken.get("start") or statement.get("effectiveDateTime"), zone),
         end=day(taken.get("end"), zone),
         authored=day(statement.get("dateAsserted"), zone),
-        **_manner(statement, lines),
+        **_manner(statement, lines, drug),
     )
 
 
@@ -213,17 +220,20 @@ class _Manner(TypedDict):
     once: bool
 
 
-def _manner(order: Json, lines: list[Json]) -> _Manner:
-    """How it is given, from routes, the product's name and the words of the dosage."""
+def _manner(order: Json, lines: list[Json], drug: Drug) -> _Manner:
+    """How it is given, from routes, the product's name and the words of the dosage; a structured rhythm goes before words."""
     given, words = _way_given(order, lines), " ".join(text(line.get("text")) for line in lines)
     repeats = [mapping(mapping(line.get("timing")).get("repeat")) for line in lines]
-    local = bool(_TOPICAL_WORDS.search(given) or _DROPS.search(words)) and not _THROUGH_THE_SKIN.search(given)
+    regular = any("period" in repeat or "dayOfWeek" in repeat for repeat in repeats)
+    applied = drug.drug_class in _HAS_LOCAL_FORMS and bool(_DROPS.search(words))
     return _Manner(
-        topical=local,
+        topical=bool(_TOPICAL_WORDS.search(given) or applied) and not _THROUGH_THE_SKIN.search(f"{given} {words}"),
         vaginal=bool(_VAGINAL_WORDS.search(f"{given} {words}")),
         oral=bool(_ORAL_WORDS.search(f"{given} {words}")),
-        as_needed=bool(lines) and all(is_as_needed(line) for line in lines),
-        once=bool(lines) and (all(repeat.get("count") == 1 for repeat in repeats) or bool(_ONCE.search(words))),
+        as_needed=bool(lines)
+        and (all(marked_as_needed(line) for line in lines) or (not regular and bool(_NEEDED_FOR.search(words)))),
+        once=bool(lines)
+        and (all(repeat.get("count") == 1 for repeat in repeats) or (not regular and bool(_ONCE.search(words)))),
     )
 
 

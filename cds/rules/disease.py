@@ -37,8 +37,17 @@ def progression(case: Case) -> Report | None:
     if response is not None and response.answer in _PROGRESSING:
         return _stop(case, response, "the myeloma progresses", "Maintenance ends with progression")
     relapse = _relapse_on_treatment(case, response)
-    if relapse is not None:
+    if relapse is not None and relapse.onset is not None:
         return _stop(case, relapse, "a relapse is recorded", "Maintenance ends with progression")
+    if relapse is not None:
+        # A diagnosis of a visit repeats what is known; only its onset would tell that it is new.
+        return Report(
+            Indicator.WARNING,
+            f"Relapse of the myeloma recorded on {on(relapse.recorded, case.today)}: is it new?",
+            "Maintenance ends with progression.",
+            (of_record(relapse),),
+            found_before=case.knew_of([relapse]),
+        )
     unread = case.newer_unread((_RESPONSE,), *HIDES, Fault.CODE)
     if unread:
         # It may hide a progression, never take one back.
@@ -60,6 +69,11 @@ def progression(case: Case) -> Report | None:
 def _relapse_on_treatment(case: Case, response: Result | None) -> ConditionFact | None:
     """A relapse among the diagnoses since maintenance began, unless a response was assessed after it."""
     since = case.course.maintenance_start
+    earlier = [
+        fact
+        for fact in case.conditions_ever("relapsed-myeloma")
+        if fact.day is not None and since is not None and fact.day < since
+    ]
     found = [
         fact
         for fact in case.conditions_now("relapsed-myeloma")
@@ -67,6 +81,7 @@ def _relapse_on_treatment(case: Case, response: Result | None) -> ConditionFact 
         and fact.day is not None
         and fact.day >= since
         and (response is None or response.day <= fact.day)
+        and (fact.onset is not None or not earlier)
     ]
     return found[-1] if found else None
 

@@ -188,7 +188,7 @@ def checkpoint_inhibitor(case: Case) -> Report | None:
     return Report(
         Indicator.CRITICAL if beside else Indicator.WARNING,
         f"{capital(drug_names(found))} with lenalidomide{beside}: increased mortality in trials",
-        "Not recommended outside a clinical trial.",
+        "Not recommended outside a clinical trial: give one of them only.",
         tuple(of_order(order) for order in found),
     )
 

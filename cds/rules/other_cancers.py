@@ -25,6 +25,7 @@ _DURING = (
     "marginal-zone-lymphoma",
     "small-b-cell-lymphoma",
 )
+_ENDS = " The protocol ends with a new cancer."
 _BEFORE = (*_DURING, "cancer-history", "haematological-cancer-history", _SKIN[2])
 
 
@@ -47,15 +48,15 @@ def second_cancer(case: Case) -> Report | None:
     if not found and undated:
         return Report(
             Indicator.WARNING,
-            f"{capital(undated[0].name)} without a date of onset: before or during treatment?",
-            "Find out when it began.",
+            f"{capital(undated[-1].name)} recorded without onset ({on(undated[-1].recorded, case.today)}): new on treatment?",
+            f"Find out when it began.{_ENDS if _stops(case) else ''}",
             tuple(of_record(fact) for fact in undated),
-            outcome=Outcome.UNKNOWN,
+            outcome=Outcome.FIRED if undated[-1].recorded is not None else Outcome.UNKNOWN,
+            found_before=case.knew_of(undated),
         )
     if not found:
         return _reminder(case, since)
-    stops = case.protocol.eligibility.new_cancer_stops
-    stop = stops is not None and stops.value
+    stop = _stops(case)
     only_skin = all(fact.token in _SKIN for fact in found)
     names = listed([f"{fact.name} ({on(fact.day, case.today)})" for fact in found])
     return Report(
@@ -68,6 +69,11 @@ def second_cancer(case: Case) -> Report | None:
         Action.DISCONTINUE if stop else None,
         found_before=not stop and case.knew_of(found),
     )
+
+
+def _stops(case: Case) -> bool:
+    stops = case.protocol.eligibility.new_cancer_stops
+    return stops is not None and stops.value
 
 
 def _may_have_begun_since(fact: ConditionFact, since: date) -> bool:

@@ -14,13 +14,14 @@ from cds.level import plain
 from cds.parameters import Threshold, signed
 from cds.rules.rule import Report, rule
 from cds.snapshot import AllergyFact, MedicationOrder
-from cds.thrombosis_risk import VEIN_HISTORY, Item, Score
+from cds.thrombosis_risk import VEIN_EVENTS, VEIN_HISTORY, Item, Score
 from cds.words import capital, drug_names, listed, of_fact, of_order, of_record, of_result, on, reading
 
 _BLEEDING, _EVER = ("bleeding", "haemorrhagic-disorder"), ("intracranial-bleeding",)
 _TAKEN_BY_CODE = ("long-term-anticoagulant", "long-term-antiplatelet", "long-term-aspirin")
 _ASPIRIN_ALLERGY = "aspirin-allergy"
-_EARLIER_EVENT = "earlier thrombosis"
+_OTHER_ORDERS = ("MedicationRequest/", "MedicationStatement/")
+_EARLIER_EVENT = "thrombosis now or before"
 
 
 @rule(
@@ -135,7 +136,7 @@ def prophylaxis_contraindicated(case: Case) -> Report | None:
     bleeding = [risk for risk in risks if risk.by_diagnosis]
     if bleeding and found.therapeutic:
         agents, risks = tuple(drug.order for drug in found.protecting), bleeding
-    if not risks or not (agents or asked_for):
+    if not risks or not (agents or asked_for) or (not bleeding and _treats_an_event(case)):
         return None
     required = case.protocol.vte.prophylaxis.value == areas.REQUIRED and not agents
     why = listed([risk.words for risk in risks])
@@ -149,6 +150,17 @@ def prophylaxis_contraindicated(case: Case) -> Report | None:
         (*(risk.evidence for risk in risks), *(of_order(order) for order in agents)),
         found_before=case.was_known(*(risk.evidence.effective for risk in risks)),
     )
+
+
+def _treats_an_event(case: Case) -> bool:
+    """Whether an anticoagulant is there for a recent thrombosis: what to do with few platelets another rule says."""
+    limit = case.protocol.vte.active_event
+    recent = [
+        fact
+        for fact in case.conditions_now(*VEIN_EVENTS)
+        if fact.day is None or limit.holds((case.today - fact.day).days)
+    ]
+    return bool(recent) and len(case.antithrombotics.protecting) > len(case.antithrombotics.aspirin)
 
 
 @dataclass(frozen=True)
@@ -189,9 +201,10 @@ def _nothing_is_hidden(case: Case) -> bool:
     """Whether all that would forbid aspirin is known: diagnoses, allergies, platelets, and what else is or was taken."""
     snapshot = case.snapshot
     supplied = all(snapshot.supplied(kind).proves_absence for kind in ("Condition", "AllergyIntolerance"))
-    unread = any(item.token in (*_BLEEDING, *_EVER, *VEIN_HISTORY, ASPIRIN) for item in snapshot.unread)
+    hides = (*_BLEEDING, *_EVER, *VEIN_HISTORY, ASPIRIN, _ASPIRIN_ALLERGY)
+    unread = any(item.token in hides or item.reference.startswith(_OTHER_ORDERS) for item in snapshot.unread)
     suspected = any(
-        fact.confirmed is False and not fact.is_over(case.today) for fact in snapshot.conditions_of(*_BLEEDING)
+        fact.confirmed is False and not fact.is_over(case.today) for fact in snapshot.conditions_of(*_BLEEDING, *_EVER)
     )
     # A code that says a drug is taken, or an order that rests, speaks of one that is not on the list of orders.
     elsewhere = bool(case.conditions_now(*_TAKEN_BY_CODE)) or any(
@@ -250,7 +263,7 @@ def _scored(name: str, score: Score, high: Threshold, intermediate: Threshold | 
     because = f": {', '.join(items)}" if items else ""
     return Report(
         Indicator.INFO,
-        f"{name} {total} ({low if low == most else f'{low} to {most}'} risk at a first treatment){because}{missing}",
+        f"{name} {total} ({low if low == most else f'{low} to {most}'} risk in a first treatment){because}{missing}",
         "",
         _evidence(score.items),
     )

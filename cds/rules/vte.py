@@ -7,11 +7,13 @@ from datetime import date
 from cds.case import Case
 from cds.episodes import PLATELETS
 from cds.findings import Action, Indicator, Outcome
+from cds.parameters import Threshold
 from cds.rules.rule import Report, rule
 from cds.snapshot import ConditionFact
 from cds.thrombosis_risk import VEIN_EVENTS
 from cds.words import capital, drug_names, of_order, of_record, of_result, of_unread, on, reading
 
+_TREATING_CLASSES = ("anticoagulant-lmwh", "anticoagulant-doac")
 _ARTERIAL_EVENTS = ("myocardial-infarction", "stroke", "arterial-event")
 
 
@@ -31,7 +33,7 @@ def active_event(case: Case) -> Report | None:
     arteries = [fact for fact in case.conditions_now(*_ARTERIAL_EVENTS) if _began_on_treatment(fact, case)]
     recent = [fact for fact in veins if _is_recent(fact, case)]
     attacks = [fact for fact in arteries if _is_recent(fact, case)]
-    if recent and not case.antithrombotics.therapeutic and not _is_reduced(case):
+    if recent and not case.antithrombotics.therapeutic and not _is_reduced(recent[-1], case):
         return _untreated(recent, case, "anticoagulant at a treating dose")
     if attacks and not case.antithrombotics.orders:
         return _untreated(attacks, case, "drug against thrombosis")
@@ -43,12 +45,23 @@ def active_event(case: Case) -> Report | None:
     return _old(old[-1], case) if old else _in_words_only(case)
 
 
-def _is_reduced(case: Case) -> bool:
-    """Whether an anticoagulant is taken at a lower dose because platelets are few."""
-    limit = case.protocol.vte.anticoagulant_reduce
+def _is_reduced(event: ConditionFact, case: Case) -> bool:
+    """Whether since the event an anticoagulant is taken at a lower dose because platelets are few."""
+    since = event.day
+    begun = [
+        drug.order
+        for drug in case.antithrombotics.protecting
+        if drug.order.drug.drug_class in _TREATING_CLASSES
+        and since is not None
+        and drug.order.start is not None
+        and drug.order.start >= since
+    ]
+    return bool(begun) and _has_few_platelets(case, case.protocol.vte.anticoagulant_reduce)
+
+
+def _has_few_platelets(case: Case, limit: Threshold) -> bool:
     platelets = case.count(PLATELETS, limit)
-    low = platelets is not None and limit.holds_for(platelets.measurement) is True
-    return low and len(case.antithrombotics.protecting) > len(case.antithrombotics.aspirin)
+    return platelets is not None and limit.holds_for(platelets.measurement) is True
 
 
 def _in_words_only(case: Case) -> Report | None:
@@ -77,8 +90,12 @@ def _in_words_only(case: Case) -> Report | None:
 def _untreated(events: list[ConditionFact], case: Case, lacking: str) -> Report:
     event = events[-1]
     unknown = case.antithrombotics.dose_unknown
-    advice = f"Treat it. {case.protocol.vte.after_event.value}."
+    suspended = _has_few_platelets(case, case.protocol.vte.anticoagulant_suspend)
+    advice = f"{'Treat it when platelets allow.' if suspended else 'Treat it.'} {case.protocol.vte.after_event.value}."
+    if case.antithrombotics.orders and not unknown:
+        advice = f"Taken now: {drug_names(case.antithrombotics.orders)}. {advice}"
     if unknown:
+        lacking = f"{lacking} that could be read"
         advice = f"{capital(drug_names(unknown))}: the dose could not be read; if it treats, go on. {advice}"
     elif not case.snapshot.supplied("MedicationRequest").proves_absence:
         advice = f"Medication orders {case.snapshot.supplied('MedicationRequest').value}: {advice}"

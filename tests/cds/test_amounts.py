@@ -71,6 +71,7 @@ def timed(dose: float, unit: str = "mg", **repeat: Any) -> Json:
         ("40 mg on days 1-4, 9-12 and 17-20", "40", "480"),
         ("40 mg once daily for 4 days every 28 days", "40", "160"),
         ("20 mg twice daily on days 1-4", "40", "160"),
+        ("40 mg once daily x 4 days", "40", "160"),
         ("40 mg on days 1-4, then weekly", "40", None),
         ("40 mg on days 1-4 of a 21-day cycle", None, None),
         ("40 mg every second week", None, None),
@@ -113,6 +114,16 @@ def test_dexamethasone_by_structure(line: Json, per_day: str | None, in_28_days:
         ("apixaban", said("5 mg every 12 (twelve) hours"), "10"),
         ("apixaban", said("Take 5 mg by mouth in the morning and 5 mg before bedtime"), "10"),
         ("apixaban", said("5 mg twice daily. Weekly platelet count"), "10"),
+        ("apixaban", said("5 mg twice-daily"), "10"),
+        ("apixaban", said("5 mg twice each day"), "10"),
+        ("apixaban", said("5 mg  twice  daily"), "10"),
+        ("apixaban", said("5 mg 2x/day"), "10"),
+        ("apixaban", said("5 mg every 12 hrs"), "10"),
+        ("apixaban", said("5 mg twice per day"), "10"),
+        ("apixaban", said("5 mg twice daily to prevent blood clots"), "10"),
+        ("apixaban", said("5 mg once daily in the morning or evening"), "5"),
+        ("apixaban", said("10 mg BID x 7 days, then 5 mg BID"), None),
+        ("apixaban", {**timed(5, frequency=1, period=1, periodUnit="d"), "text": "5 mg BID"}, None),
         ("apixaban", timed(10, frequency=2, period=1, periodUnit="d", boundsDuration={"value": 7, "code": "d"}), "20"),
         ("enoxaparin", said("1 mg/kg every 12 hours"), None),
         ("enoxaparin", timed(80, frequency=2, period=1, periodUnit="d"), "160"),
@@ -128,21 +139,26 @@ def test_the_dose_of_one_day_tells_what_an_anticoagulant_is_for(drug: str, line:
 
 
 @pytest.mark.parametrize(
-    ("line", "topical"),
+    ("drug", "line", "topical"),
     [
-        ({"text": "40 mg once daily", "route": {"text": "Subcutaneous"}}, False),
+        ("enoxaparin", {"text": "40 mg once daily", "route": {"text": "Subcutaneous"}}, False),
+        ("enoxaparin", {"text": "40 mg once daily", "route": {"text": "Sub-cutaneous"}}, False),
+        ("enoxaparin", {"text": "40 mg once daily", "route": {"text": "sub cutaneous"}}, False),
         (
-            {"text": "40 mg once daily", "route": {"coding": [{"code": "34206005", "display": "Subcutaneous route"}]}},
+            "enoxaparin",
+            {"text": "40 mg once daily", "route": {"coding": [{"code": "1", "display": "Subcutaneous route"}]}},
             False,
         ),
-        ({"text": "1 drop in each eye"}, True),
-        ({"text": "apply to the rash"}, True),
-        ({"text": "0.1 %", "route": {"text": "Cutaneous route"}}, True),
-        ({"text": "4 mg once daily", "route": {"text": "oral"}}, False),
+        ("apixaban", {"text": "5 mg twice daily", "route": {"text": "percutaneous gastrostomy"}}, False),
+        ("enoxaparin", said("40 mg once daily. Apply pressure to the site. Call if hemoglobin drops"), False),
+        ("dexamethasone", said("1 drop in each eye"), True),
+        ("dexamethasone", said("apply to the rash"), True),
+        ("dexamethasone", {"text": "0.1 %", "route": {"text": "Cutaneous route"}}, True),
+        ("dexamethasone", {"text": "4 mg once daily", "route": {"text": "oral"}}, False),
     ],
 )
-def test_an_injection_is_not_given_on_the_skin(line: Json, *, topical: bool) -> None:
-    assert order("dexamethasone", line).topical is topical
+def test_an_injection_is_not_given_on_the_skin(drug: str, line: Json, *, topical: bool) -> None:
+    assert order(drug, line).topical is topical
 
 
 @pytest.mark.parametrize(
@@ -155,6 +171,12 @@ def test_an_injection_is_not_given_on_the_skin(line: Json, *, topical: bool) -> 
         (said("4 mg once daily as needed for nausea"), True),
         (said("4 mg once daily"), False),
         (said("40 mg once a week"), False),
+        (said("4 mg once nightly"), False),
+        (said("4 mg once-daily"), False),
+        (said("4 mg once with dinner"), False),
+        (said("4 mg, one dose every 12 hours"), False),
+        (said("4 mg daily. Adjust dose as needed per INR"), False),
+        ({**timed(5, frequency=2, period=1, periodUnit="d"), "text": "crush if needed for swallowing"}, False),
     ],
 )
 def test_a_single_dose_or_one_as_needed_is_no_treatment(line: Json, *, single: bool) -> None:

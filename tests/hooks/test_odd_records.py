@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.fhir import Json, judged, request, with_resources
+from hooks import answer
+from tests.support.fhir import NOW, Json, judged, request, with_resources
 
 HISTORY = [{"dose_mg": "10", "schedule_days": "28", "start": "2024-02-21", "orders": 3}]
 RXNORM, SNOMED, HL7 = (
@@ -147,3 +148,86 @@ def test_a_treated_patient_of_years_ago_is_told_nothing_to_stop() -> None:
     transplant = [{"code": "autologous-hsct", "date": "2020-10-20"}]
     asked = with_resources(request(history=ended, procedures=transplant, hook="patient-view"), gvhd)
     assert found(judged(asked)).keys().isdisjoint({"eligibility.gvhd", "monitoring.hepatotoxicity", "vte.active-event"})
+
+
+@pytest.mark.parametrize("said", [{"reportedBoolean": True}, {"reported": True}])
+def test_what_a_patient_reports_counts_though_it_is_recorded_as_a_plan(said: Json) -> None:
+    reported = {
+        "resourceType": "MedicationRequest",
+        "id": "reported",
+        "status": "active",
+        "intent": "plan",
+        "subject": PATIENT,
+        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": "1191"}]},
+        "dosageInstruction": [{"text": "81 mg once daily"}],
+    }
+    assert "vte.prophylaxis-missing" in found(renewal(reported, medications=[]))
+    assert "vte.prophylaxis-missing" not in found(renewal({**reported, **said}, medications=[]))
+
+
+@pytest.mark.parametrize(
+    "words", ["h/o DVT", "DVT prophylaxis", "At risk for venous thromboembolism", "No evidence of DVT"]
+)
+def test_words_about_a_thrombosis_that_is_none_make_no_card(words: str) -> None:
+    entry = {**DVT, "code": {"text": words}}
+    assert "vte.active-event" not in found(renewal(entry))
+    assert found(renewal({**DVT, "code": {"text": "DVT left leg"}}))["vte.active-event"] == "fired"
+
+
+def test_a_dispense_of_an_order_that_was_stopped_is_not_taken() -> None:
+    apixaban = {
+        "subject": PATIENT,
+        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": "1364430"}]},
+        "dosageInstruction": [{"text": "5 mg twice daily"}],
+    }
+    dispensed = {
+        **apixaban,
+        "resourceType": "MedicationDispense",
+        "id": "dispense-1",
+        "status": "completed",
+        "whenHandedOver": "2024-05-01",
+        "daysSupply": {"value": 90, "unit": "days"},
+    }
+    stopped = {
+        **apixaban,
+        "resourceType": "MedicationRequest",
+        "id": "stopped",
+        "status": "stopped",
+        "intent": "order",
+        "authoredOn": "2024-04-01",
+        "statusChanged": "2024-05-10",
+    }
+    assert action(renewal(DVT, dispensed)) == "proceed"
+    assert action(renewal(DVT, dispensed, stopped)) == "hold"
+
+
+def test_a_relapse_of_a_visit_alone_asks_and_one_with_an_onset_stops() -> None:
+    relapse = {
+        **DVT,
+        "id": "relapse",
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C90.02"}]},
+    }
+    of_a_visit = {key: value for key, value in relapse.items() if key != "onsetDateTime"} | {
+        "recordedDate": "2024-05-10"
+    }
+    assert action(renewal(relapse)) == "discontinue"
+    asked = renewal(of_a_visit)
+    assert (action(asked), found(asked)["eligibility.progression"]) == ("proceed", "fired")
+
+
+def test_of_an_order_whose_drug_cannot_be_told_no_aspirin_is_put_on_top() -> None:
+    unknown = {
+        "resourceType": "MedicationRequest",
+        "id": "unknown",
+        "status": "active",
+        "intent": "order",
+        "subject": PATIENT,
+        "medicationReference": {"reference": "Medication/not-sent"},
+    }
+
+    def offered(*resources: Json) -> bool:
+        asked = with_resources(request(history=HISTORY, medications=[]), *resources)
+        return "Order aspirin" in str(answer(asked, now=NOW)["cards"])
+
+    assert offered()
+    assert not offered(unknown)
