@@ -129,9 +129,7 @@ def prophylaxis_contraindicated(case: Case) -> Report | None:
     """Prophylaxis that is taken, or would be asked for, and a risk of bleeding."""
     found = case.antithrombotics
     agents = tuple(drug.order for drug in found.protecting if drug.order not in found.therapeutic)
-    asked_for = (
-        _asked_for(case) not in (None, Indicator.INFO) and case.snapshot.supplied("MedicationRequest").proves_absence
-    )
+    asked_for = _asked_for(case) if case.snapshot.supplied("MedicationRequest").proves_absence else None
     risks = _bleeding_risks(case, agents)
     bleeding = [risk for risk in risks if risk.by_diagnosis]
     if bleeding and found.therapeutic:
@@ -141,7 +139,7 @@ def prophylaxis_contraindicated(case: Case) -> Report | None:
     required = case.protocol.vte.prophylaxis.value == areas.REQUIRED and not agents
     why = listed([risk.words for risk in risks])
     return Report(
-        Indicator.WARNING,
+        Indicator.WARNING if agents or asked_for is None else asked_for,
         f"Weigh {drug_names(agents)} against bleeding: {why}"
         if agents
         else f"No thrombosis prophylaxis proposed: {why}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,24 @@ def test_a_local_code_is_read_like_ours(
     request = recoded(load(REQUESTS / "order-sign-clean-renewal.json"), code, system, local)
     assert missed in str(answered(request, Settings())["cards"])
     assert answered(request, settings_with(FILE, tmp_path, monkeypatch))["cards"] == []
+
+
+def test_local_codes_of_diagnoses_and_procedures_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = load(REQUESTS / "order-sign-untreated-thrombosis.json")
+    surgery = {
+        "resourceType": "Procedure",
+        "id": "operation",
+        "status": "completed",
+        "subject": {"reference": f"Patient/{request['context']['patientId']}"},
+        "code": {"coding": [{"system": LABORATORY, "code": "OP-1"}]},
+        "performedDateTime": "2024-03-01",
+    }
+    request["prefetch"]["procedures"]["entry"].append({"resource": surgery})
+    settings = dataclasses.replace(settings_with(FILE, tmp_path, monkeypatch), explain=True)
+    answer = answered(recoded(request, "128053003", LABORATORY, "DVT-1"), settings)
+    (draft,) = answer["extension"]["org.lenalidomide-maintenance.evaluation"]["drafts"]
+    assert draft["recommendation"]["reasons"] == ["vte.active-event"]
+    assert draft["facts"]["saved"] == {"low": 5, "high": 5}
 
 
 def test_the_prefetch_queries_ask_for_local_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
