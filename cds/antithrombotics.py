@@ -78,7 +78,9 @@ def _intensity(order: MedicationOrder, protocol: Protocol) -> Intensity:
         return Intensity.THERAPEUTIC
     prevents = _limits(protocol).get(order.drug.token)
     if order.amount_per_day is None:
-        return Intensity.UNKNOWN
+        by_weight, limit = order.dose_per_kilogram, protocol.vte.enoxaparin_treats_by_weight
+        treated = order.drug.token == "enoxaparin" and by_weight is not None and limit.holds(by_weight)
+        return Intensity.THERAPEUTIC if treated else Intensity.UNKNOWN
     if prevents is None:
         # Of some drugs only a large dose tells what it is for.
         treats = order.drug.token == "dabigatran" and protocol.vte.dabigatran_treats.holds(order.amount_per_day)

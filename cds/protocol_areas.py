@@ -93,6 +93,7 @@ Refills = Annotated[Threshold, _in_unit("refills")]
 Grade = Annotated[Threshold, _in_unit("(CTCAE grade)")]
 Haemoglobin = Annotated[Threshold, _in_unit("g/dL")]
 Percent = Annotated[Threshold, _in_unit("%")]
+ByWeight = Annotated[Threshold, _in_unit("mg/kg")]
 InternationalUnits = Annotated[Threshold, _in_unit("IU/day")]
 Cycle = Annotated[Threshold, _in_unit("mg in 28 days")]
 Score = Annotated[Threshold, _in_unit("points")]
@@ -322,6 +323,7 @@ class Thrombosis(Strict):
     apixaban_prevents: DailyDose
     rivaroxaban_prevents: DailyDose
     fondaparinux_prevents: DailyDose
+    enoxaparin_treats_by_weight: ByWeight
     dabigatran_treats: DailyDose
     dalteparin_prevents: InternationalUnits
     tinzaparin_prevents: InternationalUnits

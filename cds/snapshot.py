@@ -162,7 +162,8 @@ class MedicationOrder:
     on-hold); ``days_supply`` and ``quantity`` (capsules) as dispensed; ``refills`` is None when not stated;
     ``in_programme`` tells whether it carries evidence of the pregnancy-prevention programme; ``amount_in_28_days``
     and ``amount_per_day`` (of a day on which it is taken) are in milligrams, of some heparins in international units, for
-    drugs of which a rule asks for the dose and as far as it is told. ``once`` and ``as_needed``: not taken regularly.
+    drugs of which a rule asks for the dose and as far as it is told. ``dose_per_kilogram`` is one dose ordered by body
+    weight, in mg/kg. ``once`` and ``as_needed``: not taken regularly.
     """
 
     reference: str
@@ -185,6 +186,7 @@ class MedicationOrder:
     in_programme: bool = False
     amount_in_28_days: Decimal | None = None
     amount_per_day: Decimal | None = None
+    dose_per_kilogram: Decimal | None = None
     as_needed: bool = False
     once: bool = False
 

@@ -22,6 +22,7 @@ _UNIT = r"(?:anti-?xa )?(?:\[iu\]|iu|u|i\.u\.|(?:international )?units?)"
 _UNITS = re.compile(_UNIT, _I)
 _UNITS_IN_WORDS = re.compile(rf"(?<![\d,.])(\d{{1,3}}(?:[, ]\d{{3}})+|\d{{1,9}})\s*{_UNIT}(?![a-z/])", _I)
 _BY_WEIGHT = re.compile(r"\b(?:mg|iu|units?)\s*(?:/|per)\s*(?:kg|m2|m²)", _I)
+_MG_PER_KG = re.compile(r"(?<![\d.,])(\d{1,2}(?:[.,]\d{1,2})?)\s*mg\s*(?:/|per)\s*kg\b", _I)
 _A_WEEK = r"(?:a|per|every|each)\s+week\b"
 _TIMES_A_WEEK = {
     1: re.compile(
@@ -61,6 +62,26 @@ def amount_on_a_day(lines: Sequence[Json], drug: Drug, terminology: Terminology)
     if follow and len(set(taken)) > 1 and any(bound_days(_repeat(line)) is not None for line in lines):
         return None
     return sum(taken, Decimal(0)) if taken else None
+
+
+def dose_per_kilogram(lines: Sequence[Json], _drug: Drug, _terminology: Terminology) -> Decimal | None:
+    """Milligrams per kilogram of one dose, where all lines give the same."""
+    try:
+        doses = {dose for line in lines for dose in _by_weight(line)}
+    except UnreadableError:
+        return None
+    return doses.pop() if len(doses) == 1 else None
+
+
+def _by_weight(line: Json) -> list[Decimal]:
+    quantities = [mapping(entry.get("doseQuantity")) for entry in items(line.get("doseAndRate"))]
+    given = [
+        number(quantity.get("value"), "doseQuantity.value")
+        for quantity in quantities
+        if any(text(quantity.get(name)).casefold() == "mg/kg" for name in ("code", "unit"))
+    ]
+    said = [Decimal(match[1].replace(",", ".")) for match in _MG_PER_KG.finditer(_words(line))]
+    return [*given, *said]
 
 
 def _on_a_day(line: Json, drug: Drug, terminology: Terminology) -> Decimal:

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, TypedDict
 
-from cds.fhir.amounts import amount_in_28_days, amount_on_a_day
+from cds.fhir.amounts import amount_in_28_days, amount_on_a_day, dose_per_kilogram
 from cds.fhir.dosage import marked_as_needed, read_dosing
 from cds.fhir.identity import Medications
 from cds.fhir.primitives import (
@@ -156,6 +156,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         validity_end=day(validity.get("end"), zone),
         prior=order_reference(mapping(order.get("priorPrescription"))) or None,
         amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
+        dose_per_kilogram=_amount(lines, drug, terminology, dose_per_kilogram),
         **_manner(order, lines, drug),
     )
 
@@ -173,6 +174,7 @@ def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tz
         dosing=read.dosing,
         amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
         amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
+        dose_per_kilogram=_amount(lines, drug, terminology, dose_per_kilogram),
         start=handed or read.start,
         bounds_start=read.start,
         end=read.end,
@@ -196,6 +198,7 @@ def read_statement(statement: Json, drug: Drug, terminology: Terminology, zone: 
         dosing=read.dosing,
         amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
         amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
+        dose_per_kilogram=_amount(lines, drug, terminology, dose_per_kilogram),
         intent="",
         start=day(taken.get("start") or statement.get("effectiveDateTime"), zone),
         end=day(taken.get("end"), zone),

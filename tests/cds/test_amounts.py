@@ -183,6 +183,20 @@ def test_a_single_dose_or_one_as_needed_is_no_treatment(line: Json, *, single: b
     assert order("dexamethasone", line).single_dose is single
 
 
+@pytest.mark.parametrize(
+    ("line", "by_weight"),
+    [
+        (said("1 mg/kg every 12 hours"), Decimal(1)),
+        (said("1.5 mg per kg once daily"), Decimal("1.5")),
+        (timed(1, "mg/kg", frequency=2, period=1, periodUnit="d"), Decimal(1)),
+        (said("80 mg every 12 hours"), None),
+        (said("1 mg/kg, then 1.5 mg/kg"), None),
+    ],
+)
+def test_a_dose_by_body_weight(line: Json, by_weight: Decimal | None) -> None:
+    assert order("enoxaparin", line).dose_per_kilogram == by_weight
+
+
 def test_an_order_ends_where_its_bound_does_though_its_rhythm_is_not_daily() -> None:
     ended = timed(40, frequency=1, period=1, periodUnit="wk", boundsPeriod={"start": "2024-01-01", "end": "2024-04-30"})
     read = order("dexamethasone", ended)
