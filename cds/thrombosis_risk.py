@@ -247,7 +247,8 @@ class RiskReader:
         if len(tokens) > 1:
             put_in += self._snapshot.procedures_of(_PACEMAKER)
         if not put_in:
-            return diagnosed
+            unknown = diagnosed.present is False and not self._snapshot.supplied("Procedure").proves_absence
+            return _Found(None) if unknown else diagnosed
         return _Found(present=True, facts=(*diagnosed.facts, *put_in))
 
     def _surgery(self) -> _Found:
