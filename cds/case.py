@@ -84,6 +84,15 @@ class Case:
         """Conditions that are not over."""
         return [fact for fact in self.conditions_ever(*tokens) if not fact.is_over(self.today)]
 
+    def recent_events(self, *tokens: str) -> list[ConditionFact]:
+        """Thromboses that are not over and began lately; one without any date counts as such."""
+        limit = self.protocol.vte.active_event
+        return [
+            fact
+            for fact in self.conditions_now(*tokens)
+            if fact.latest_day is None or limit.holds((self.today - fact.latest_day).days)
+        ]
+
     def taken(self, drug_class: str, *, ended: Threshold | None = None) -> tuple[MedicationOrder, ...]:
         """Drugs of a class taken now or drafted with this order; with ``ended`` also those that ended not that long ago.
 

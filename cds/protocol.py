@@ -386,6 +386,7 @@ def _choices(protocol: Protocol) -> list[str]:
         "eligibility.transplant": {"autologous", "allogeneic", "any"},
         "eligibility.mild_hypersensitivity": {"warning", "critical"},
         "eligibility.analogue_hypersensitivity": {"warning", "critical if severe", "critical"},
+        "eligibility.gvhd": {areas.ENDS_WHEN_REFRACTORY, areas.WEIGHED},
         "eligibility.refractory": {"info", "warning"},
         "eligibility.plasma_cell_leukaemia": {"info", "warning"},
         "eligibility.anti_hbc": {"info", "warning"},

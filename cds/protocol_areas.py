@@ -22,6 +22,8 @@ from cds.parameters import (
 
 SINGLE_STEP, STEPWISE = "single step", "step by step"
 """The two kinds of ``dosing.escalation``; the third word is ``none``."""
+ENDS_WHEN_REFRACTORY, WEIGHED = "refractory to steroids it ends treatment", "weighed"
+"""The two words of ``eligibility.gvhd``."""
 HOLD, ADVISE_AGAINST = "hold", "advise against"
 """The two words of ``pregnancy.breastfeeding``."""
 

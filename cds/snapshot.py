@@ -232,6 +232,11 @@ class ConditionFact:
         """When it began, else when it was recorded."""
         return self.onset or self.recorded
 
+    @property
+    def latest_day(self) -> date | None:
+        """The last day on which it can have begun; of one without onset when it was recorded."""
+        return self.onset_by or self.onset or self.recorded
+
     def is_over(self, today: date) -> bool:
         """Whether it is said to be over, and not active all the same."""
         ended = self.abated is not None and self.abated <= today

@@ -20,6 +20,9 @@ from cds.snapshot import ConditionFact, MedicationOrder, PatientSnapshot, Proced
 
 VEIN_EVENTS = ("vte", "unusual-site-venous-thrombosis")
 VEIN_HISTORY = (*VEIN_EVENTS, "vte-history", "thrombosis-history")
+EVENT = "thrombosis now or before"
+"""Name of the item that is a thrombosis."""
+
 _FRACTURES = ("pelvic-hip-femur-fracture", "lumbar-spine-or-pelvis-fracture")
 _ESA, _DEXAMETHASONE, _ANTHRACYCLINE = "esa", "dexamethasone", "anthracycline"
 _CHEMOTHERAPY = (_ANTHRACYCLINE, "alkylator")
@@ -103,6 +106,7 @@ class ThrombosisRisk:
     factors: tuple[Item, ...]
     therapy_factors: tuple[Item, ...]
     prior_event: Truth
+    dexamethasone_unknown: bool
 
 
 def is_old_infection(fact: ConditionFact, protocol: Protocol, today: date) -> bool:
@@ -143,7 +147,12 @@ class RiskReader:
         """Everything at once."""
         history = self._conditions(VEIN_HISTORY)
         return ThrombosisRisk(
-            self._impede(history), self._saved(history), self._imwg(history), self._therapy(), history.present
+            self._impede(history),
+            self._saved(history),
+            self._imwg(history),
+            self._therapy(),
+            history.present,
+            dexamethasone_unknown=_in_28_days(self._dexamethasone_orders) is None,
         )
 
     def _impede(self, history: _Found) -> Score:
@@ -160,7 +169,7 @@ class RiskReader:
             ),
             _item("doxorubicin", points["doxorubicin"], self._drugs(_ANTHRACYCLINE)),
             _item("Asian or Pacific islander", points["asian-or-pacific-islander"], races),
-            _item("thrombosis now or before", points["vte-history"], history),
+            _item(EVENT, points["vte-history"], history),
             _item("central line", points["central-line"], self._line(_CATHETER)),
             self._prophylaxis(points["therapeutic-anticoagulation"], points["prophylaxis"]),
         ]
@@ -172,7 +181,7 @@ class RiskReader:
         items = [
             _item("surgery", points["surgery"], self._surgery()),
             _item("Asian", points["asian"], races),
-            _item("thrombosis now or before", points["vte-history"], history),
+            _item(EVENT, points["vte-history"], history),
             _item("age", points["age"], self._age(vte.saved_age)),
             self._dexamethasone(
                 (vte.high_dose_dexamethasone, points["high-dose-dexamethasone"]),
@@ -184,7 +193,7 @@ class RiskReader:
     def _imwg(self, history: _Found) -> tuple[Item, ...]:
         found = {
             "body mass index": self._mass_index(self._protocol.vte.imwg_bmi),
-            "thrombosis now or before": history,
+            EVENT: history,
             **{
                 name: self._line(*tokens) if name == _LINE else self._conditions(tokens, now=True)
                 for name, tokens in _FACTORS.items()
@@ -224,7 +233,7 @@ class RiskReader:
             for fact in self._snapshot.conditions_of(*_FRACTURES)
             if fact.confirmed is not False
             and (
-                (fact.onset is not None and months_after(fact.onset, limit) >= self._today)
+                (fact.onset is not None and months_after(fact.onset_by or fact.onset, limit) >= self._today)
                 or (fact.active is True and not fact.is_over(self._today))
             )
         ]

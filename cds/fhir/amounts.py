@@ -64,7 +64,7 @@ def amount_on_a_day(lines: Sequence[Json], drug: Drug, terminology: Terminology)
     return sum(taken, Decimal(0)) if taken else None
 
 
-def dose_per_kilogram(lines: Sequence[Json], _drug: Drug, _terminology: Terminology) -> Decimal | None:
+def dose_per_kilogram(lines: Sequence[Json]) -> Decimal | None:
     """Milligrams per kilogram of one dose, where all lines give the same."""
     try:
         doses = {dose for line in lines for dose in _by_weight(line)}
@@ -126,10 +126,13 @@ def _times_a_day(line: Json, terminology: Terminology) -> Decimal:
     frequency = structured or spoken
     if frequency is not None:
         return Decimal(max(frequency.per_day, _slots(repeat)))
+    if "dayOfWeek" in repeat:
+        times = number(repeat.get("frequency", 1), "timing.repeat.frequency")
+        # "Twice a week, on Monday and Tuesday" counts the week, not the day.
+        by_week = text(repeat.get("periodUnit")) == "wk"
+        return max(times / (_weekly(repeat, words) or 1) if by_week else times, Decimal(1))
     if _weekly(repeat, words) is not None or _days_named(words) is not None:
-        return Decimal(
-            max(int(number(repeat.get("frequency", 1), "timing.repeat.frequency")) if "dayOfWeek" in repeat else 1, 1)
-        )
+        return Decimal(1)
     raise UnreadableError("how often the dose is taken is not stated")
 
 

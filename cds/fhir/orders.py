@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from decimal import Decimal
@@ -141,7 +140,6 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         drug=drug,
         status=status,
         dosing=dosing,
-        amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
         # What a patient reports to take is taken, whatever the intent of the entry says.
         intent=_ORDERED
         if order.get("reportedBoolean") is True or order.get("reported") is True
@@ -155,8 +153,7 @@ def read_order(order: Json, drug: Drug, terminology: Terminology, zone: tzinfo) 
         authored=authored,
         validity_end=day(validity.get("end"), zone),
         prior=order_reference(mapping(order.get("priorPrescription"))) or None,
-        amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
-        dose_per_kilogram=_amount(lines, drug, terminology, dose_per_kilogram),
+        **_amounts(lines, drug, terminology),
         **_manner(order, lines, drug),
     )
 
@@ -172,9 +169,7 @@ def read_dispense(dispense: Json, drug: Drug, terminology: Terminology, zone: tz
         drug=drug,
         status="active" if text(dispense.get("status")) == "in-progress" else text(dispense.get("status")),
         dosing=read.dosing,
-        amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
-        amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
-        dose_per_kilogram=_amount(lines, drug, terminology, dose_per_kilogram),
+        **_amounts(lines, drug, terminology),
         start=handed or read.start,
         bounds_start=read.start,
         end=read.end,
@@ -196,9 +191,7 @@ def read_statement(statement: Json, drug: Drug, terminology: Terminology, zone: 
         drug=drug,
         status="active" if status == _RECORDED and adherence not in _NOT_TAKEN else status,
         dosing=read.dosing,
-        amount_in_28_days=_amount(lines, drug, terminology, amount_in_28_days),
-        amount_per_day=_amount(lines, drug, terminology, amount_on_a_day),
-        dose_per_kilogram=_amount(lines, drug, terminology, dose_per_kilogram),
+        **_amounts(lines, drug, terminology),
         intent="",
         start=day(taken.get("start") or statement.get("effectiveDateTime"), zone),
         end=day(taken.get("end"), zone),
@@ -207,12 +200,21 @@ def read_statement(statement: Json, drug: Drug, terminology: Terminology, zone: 
     )
 
 
-_Reader = Callable[[Sequence[Json], Drug, Terminology], Decimal | None]
+class _Amounts(TypedDict):
+    amount_in_28_days: Decimal | None
+    amount_per_day: Decimal | None
+    dose_per_kilogram: Decimal | None
 
 
-def _amount(lines: list[Json], drug: Drug, terminology: Terminology, read: _Reader) -> Decimal | None:
-    """The amount of a drug whose dose a rule asks for."""
-    return read(lines, drug, terminology) if drug.drug_class in _DOSED_CLASSES else None
+def _amounts(lines: list[Json], drug: Drug, terminology: Terminology) -> _Amounts:
+    """The amounts of a drug whose dose a rule asks for."""
+    if drug.drug_class not in _DOSED_CLASSES:
+        return _Amounts(amount_in_28_days=None, amount_per_day=None, dose_per_kilogram=None)
+    return _Amounts(
+        amount_in_28_days=amount_in_28_days(lines, drug, terminology),
+        amount_per_day=amount_on_a_day(lines, drug, terminology),
+        dose_per_kilogram=dose_per_kilogram(lines),
+    )
 
 
 class _Manner(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cds import protocol_areas as areas
 from cds.calculations import months_after
 from cds.case import Case
 from cds.findings import Action, Indicator, Outcome
@@ -30,7 +31,11 @@ def cardiac(case: Case) -> Report | None:
         attacks = case.conditions_ever(_INFARCTION)
         undated = [fact for fact in attacks if fact.onset is None and not fact.is_over(case.today)]
         months = int(limits.infarction.value)
-        found += [fact for fact in attacks if fact.onset is not None and months_after(fact.onset, months) >= case.today]
+        found += [
+            fact
+            for fact in attacks
+            if fact.onset is not None and months_after(fact.onset_by or fact.onset, months) >= case.today
+        ]
         if undated and not found:
             return Report(
                 Indicator.WARNING,
@@ -64,7 +69,7 @@ def graft_versus_host(case: Case) -> Report | None:
     if case.treatment_is_over or not (refractory or other):
         return None
     found = [*refractory, *other]
-    stops = case.protocol.eligibility.transplant.value == "allogeneic"
+    stops = case.protocol.eligibility.gvhd.value == areas.ENDS_WHEN_REFRACTORY
     if refractory and stops:
         return Report(
             Indicator.CRITICAL,

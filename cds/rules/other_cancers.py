@@ -48,10 +48,10 @@ def second_cancer(case: Case) -> Report | None:
     if not found and undated:
         return Report(
             Indicator.WARNING,
-            f"{capital(undated[-1].name)} recorded without onset ({on(undated[-1].recorded, case.today)}): new on treatment?",
+            f"{capital(undated[-1].name)} ({on(undated[-1].day, case.today)}), exact onset not recorded: new on treatment?",
             f"Find out when it began.{_ENDS if _stops(case) else ''}",
             tuple(of_record(fact) for fact in undated),
-            outcome=Outcome.FIRED if undated[-1].recorded is not None else Outcome.UNKNOWN,
+            outcome=Outcome.FIRED if undated[-1].day is not None else Outcome.UNKNOWN,
             found_before=case.knew_of(undated),
         )
     if not found:

@@ -14,14 +14,13 @@ from cds.level import plain
 from cds.parameters import Threshold, signed
 from cds.rules.rule import Report, rule
 from cds.snapshot import AllergyFact, MedicationOrder
-from cds.thrombosis_risk import VEIN_EVENTS, VEIN_HISTORY, Item, Score
+from cds.thrombosis_risk import EVENT, VEIN_EVENTS, VEIN_HISTORY, Item, Score
 from cds.words import capital, drug_names, listed, of_fact, of_order, of_record, of_result, on, reading
 
 _BLEEDING, _EVER = ("bleeding", "haemorrhagic-disorder"), ("intracranial-bleeding",)
 _TAKEN_BY_CODE = ("long-term-anticoagulant", "long-term-antiplatelet", "long-term-aspirin")
 _ASPIRIN_ALLERGY = "aspirin-allergy"
 _OTHER_ORDERS = ("MedicationRequest/", "MedicationStatement/")
-_EARLIER_EVENT = "thrombosis now or before"
 
 
 @rule(
@@ -108,7 +107,7 @@ def prophylaxis_missing(case: Case) -> Report | None:
     risk, others = case.thrombosis_risk, case.antithrombotics.other_antiplatelets
     required = " (required by the protocol)" if case.protocol.vte.prophylaxis.value == areas.REQUIRED else ""
     # Not where something is unknown that would forbid it, nor on top of another antiplatelet drug.
-    aspirin = not _is_high(case) and risk.prior_event is False and not others and _nothing_is_hidden(case)
+    aspirin = not _may_be_high(case) and risk.prior_event is False and not others and _nothing_is_hidden(case)
     return Report(
         indicator,
         f"No thrombosis prophylaxis on record{required}{_because(case)}",
@@ -152,13 +151,9 @@ def prophylaxis_contraindicated(case: Case) -> Report | None:
 
 def _treats_an_event(case: Case) -> bool:
     """Whether an anticoagulant is there for a recent thrombosis: what to do with few platelets another rule says."""
-    limit = case.protocol.vte.active_event
-    recent = [
-        fact
-        for fact in case.conditions_now(*VEIN_EVENTS)
-        if fact.day is None or limit.holds((case.today - fact.day).days)
-    ]
-    return bool(recent) and len(case.antithrombotics.protecting) > len(case.antithrombotics.aspirin)
+    return bool(case.recent_events(*VEIN_EVENTS)) and len(case.antithrombotics.protecting) > len(
+        case.antithrombotics.aspirin
+    )
 
 
 @dataclass(frozen=True)
@@ -219,7 +214,7 @@ def _asked_for(case: Case) -> Indicator | None:
     risk = case.thrombosis_risk
     if case.antithrombotics.protecting:
         return None
-    others = [item for item in risk.factors if item.low and item.name != _EARLIER_EVENT]
+    others = [item for item in risk.factors if item.low and item.name != EVENT]
     match case.protocol.vte.prophylaxis.value:
         case areas.BY_RISK:
             return Indicator.WARNING if others or risk.prior_event else Indicator.INFO
@@ -234,6 +229,13 @@ def _is_high(case: Case) -> bool:
     return bool(risk.therapy_factors) or case.protocol.vte.imwg_high.holds(sum(item.low for item in risk.factors))
 
 
+def _may_be_high(case: Case) -> bool:
+    """Whether the risk is high, or would be if what is not known of it were so."""
+    risk = case.thrombosis_risk
+    most = sum(item.high for item in risk.factors)
+    return _is_high(case) or risk.dexamethasone_unknown or case.protocol.vte.imwg_high.holds(most)
+
+
 def _because(case: Case) -> str:
     factors = [item.name for item in (*case.thrombosis_risk.factors, *case.thrombosis_risk.therapy_factors) if item.low]
     return f"; risk factors: {listed(factors)}" if factors else ""
@@ -246,7 +248,7 @@ def _choice(case: Case, *, aspirin: bool, others: Sequence[MedicationOrder]) -> 
         return f"{capital(drug_names(others))} is no prophylaxis in veins; the agent is the clinician's choice."
     if _is_high(case) or case.thrombosis_risk.prior_event:
         return "Low-molecular-weight heparin or a treating anticoagulant: the clinician's choice."
-    return "What would forbid aspirin is not fully known: check bleeding, allergies and platelets first."
+    return "Whether aspirin is enough, and allowed, is not fully known: check risk factors, bleeding, allergies and platelets."
 
 
 def _scored(name: str, score: Score, high: Threshold, intermediate: Threshold | None = None) -> Report:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from cds.case import Case
 from cds.episodes import PLATELETS
 from cds.findings import Action, Indicator, Outcome
@@ -29,10 +27,8 @@ def active_event(case: Case) -> Report | None:
     """A thrombosis that is still active, in a vein or since maintenance began in an artery."""
     if case.treatment_is_over:
         return None
-    veins = case.conditions_now(*VEIN_EVENTS)
-    arteries = [fact for fact in case.conditions_now(*_ARTERIAL_EVENTS) if _began_on_treatment(fact, case)]
-    recent = [fact for fact in veins if _is_recent(fact, case)]
-    attacks = [fact for fact in arteries if _is_recent(fact, case)]
+    recent = case.recent_events(*VEIN_EVENTS)
+    attacks = [fact for fact in case.recent_events(*_ARTERIAL_EVENTS) if _began_on_treatment(fact, case)]
     if recent and not case.antithrombotics.therapeutic and not _is_reduced(recent[-1], case):
         return _untreated(recent, case, "anticoagulant at a treating dose")
     if attacks and not case.antithrombotics.orders:
@@ -41,7 +37,7 @@ def active_event(case: Case) -> Report | None:
         return _treated([*recent, *attacks], case)
     if case.antithrombotics.therapeutic:
         return None
-    old = [fact for fact in veins if _began_on_treatment(fact, case)]
+    old = [fact for fact in case.conditions_now(*VEIN_EVENTS) if _began_on_treatment(fact, case)]
     return _old(old[-1], case) if old else _in_words_only(case)
 
 
@@ -67,7 +63,8 @@ def _has_few_platelets(case: Case, limit: Threshold) -> bool:
 def _in_words_only(case: Case) -> Report | None:
     """A thrombosis that is recorded without a code, or only suspected."""
     unread = [item for item in case.snapshot.unread if item.token in VEIN_EVENTS and not item.over]
-    unread = [item for item in unread if item.day is None or _is_within(item.day, case)]
+    limit = case.protocol.vte.active_event
+    unread = [item for item in unread if item.day is None or limit.holds((case.today - item.day).days)]
     suspected = [
         fact
         for fact in case.snapshot.conditions_of(*VEIN_EVENTS)
@@ -97,11 +94,11 @@ def _untreated(events: list[ConditionFact], case: Case, lacking: str) -> Report:
     if unknown:
         lacking = f"{lacking} that could be read"
         advice = f"{capital(drug_names(unknown))}: the dose could not be read; if it treats, go on. {advice}"
-    elif not case.snapshot.supplied("MedicationRequest").proves_absence:
-        advice = f"Medication orders {case.snapshot.supplied('MedicationRequest').value}: {advice}"
+    supply = case.snapshot.supplied("MedicationRequest")
+    lacks = f"no {lacking}" if supply.proves_absence else f"no {lacking} known (medication orders {supply.value})"
     return Report(
         Indicator.CRITICAL if event.onset is not None else Indicator.WARNING,
-        f"Hold lenalidomide: {event.name} ({_when(event, case)}), no {lacking}",
+        f"Hold lenalidomide: {event.name} ({_when(event, case)}), {lacks}",
         advice,
         (*(of_record(fact) for fact in events), *(of_order(order) for order in case.antithrombotics.orders)),
         Action.HOLD,
@@ -126,16 +123,6 @@ def _old(event: ConditionFact, case: Case) -> Report:
         "Confirm whether it is over; if not, it needs an anticoagulant.",
         (of_record(event),),
     )
-
-
-def _is_recent(fact: ConditionFact, case: Case) -> bool:
-    """Whether it began lately; one without any date counts as such."""
-    latest = (fact.onset_by or fact.day) if fact.onset is not None else fact.recorded
-    return latest is None or _is_within(latest, case)
-
-
-def _is_within(day: date, case: Case) -> bool:
-    return case.protocol.vte.active_event.holds((case.today - day).days)
 
 
 def _began_on_treatment(fact: ConditionFact, case: Case) -> bool:

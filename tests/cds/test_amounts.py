@@ -92,6 +92,7 @@ def test_dexamethasone_in_words(words: str, per_day: str | None, in_28_days: str
         (timed(40, frequency=1, period=7, periodUnit="d"), "40", "160"),
         (timed(40, dayOfWeek=["mon"]), "40", "160"),
         (timed(20, dayOfWeek=["mon", "tue"], frequency=1, period=1, periodUnit="d"), "20", "160"),
+        (timed(20, dayOfWeek=["mon", "tue"], frequency=2, period=1, periodUnit="wk"), "20", "160"),
         (timed(4, frequency=1, period=1, periodUnit="d"), "4", "112"),
         (timed(4, frequency=2, period=1, periodUnit="d"), "8", "224"),
         (timed(4, frequency=1, period=12, periodUnit="h"), "8", "224"),
