@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,7 +110,7 @@ class Protocol(Strict):
         """The source's version and our revision: ``2023-03-24+1``."""
         return f"{self.version}+{self.revision}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Fingerprint of all resolved numbers with their units and citations: what a signature under this version covers."""
         signed = [

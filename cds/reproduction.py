@@ -9,7 +9,7 @@ from datetime import date
 from cds.calculations import completed_years, months_after, years_after
 from cds.pregnancy import breastfeeding
 from cds.protocol import Protocol
-from cds.snapshot import ConditionFact, Fault, PatientSnapshot, ProcedureFact, Result, Unread
+from cds.snapshot import ConditionFact, Fault, PatientSnapshot, ProcedureFact, Result, Supply, Unread
 
 MALE, ABLE, NOT_ABLE, PRESUMED_NOT_ABLE = "male", "frp", "not-frp", "presumed-not-frp"
 _STERILISING = ("hysterectomy", "bilateral-oophorectomy")
@@ -68,7 +68,9 @@ def reproductive_class(snapshot: PatientSnapshot, protocol: Protocol, today: dat
     if excluding is not None:
         return ReproductiveClass(NOT_ABLE, excluding.name, excluding, excluding.reference)
     if patient is None or patient.born_by is None:
-        why = "no Patient was supplied" if patient is None else "the date of birth is not known"
+        failed = snapshot.supplied("Patient") is Supply.FAILED
+        missing = "the Patient was not retrieved" if failed else "no Patient was supplied"
+        why = missing if patient is None else "the date of birth is not known"
         return ReproductiveClass(ABLE, why, undocumented=True)
     age = completed_years(patient.born_by, today)
     years = f"{age} years old"

@@ -71,12 +71,7 @@ def read_snapshot(
     problems = list(unread)
     zone, terms = reading.now.tzinfo, reading.terminology
     assert zone is not None
-    patients = [resource for resource in by_type.get("Patient", []) if reading.patient.is_patient(resource)]
-    problems += [
-        Unread(reference_of(resource), "is another patient", Fault.FOREIGN)
-        for resource in by_type.get("Patient", [])
-        if resource not in patients
-    ]
+    patients = _own_patients(by_type, reading, problems)
     observations = read_observations(by_type.get("Observation", []), reading.patient, terms, reading.now)
     orders = _read_history(by_type, reading, problems)
 
@@ -115,7 +110,7 @@ def read_snapshot(
         devices=tuple(devices),
         in_programme=bool(flagged) or any(_in_programme(resource, reading) for resource in patients),
         unread=(*problems, *observations.unread),
-        supply=supply,
+        supply=_proven(supply, by_type, reading),
     )
 
 
@@ -302,10 +297,38 @@ def _is_refill(dispense: MedicationOrder, order: MedicationOrder) -> bool:
     return dispense.start >= order.start + timedelta(days=order.days_supply)
 
 
+def _own_patients(by_type: Mapping[str, list[Json]], reading: Reading, problems: list[Unread]) -> list[Json]:
+    """The Patient resources of this patient; others are named."""
+    own = [resource for resource in by_type.get("Patient", []) if reading.patient.is_patient(resource)]
+    problems += [
+        Unread(reference_of(resource), "is another patient", Fault.FOREIGN)
+        for resource in by_type.get("Patient", [])
+        if resource not in own
+    ]
+    return own
+
+
+def _proven(supply: Mapping[str, Supply], by_type: Mapping[str, list[Json]], reading: Reading) -> Mapping[str, Supply]:
+    """What came, as far as it proves: an order of an unknown drug may be lenalidomide, so that there is no other is open."""
+    if not any(_may_be_any_drug(resource, reading) for resource in by_type.get("MedicationRequest", [])):
+        return supply
+    return {**supply, "MedicationRequest": _at_most_partial(supply.get("MedicationRequest"))}
+
+
+def _may_be_any_drug(resource: Json, reading: Reading) -> bool:
+    """Whether an order names its drug by a Medication alone that could not be had."""
+    found = read_drug(resource, reading.medications, reading.terminology)
+    return bool(found.unresolved) and found.drug is None and not found.words and not does_not_count(resource)
+
+
+def _at_most_partial(supply: Supply | None) -> Supply:
+    return Supply.PARTIAL if supply is None or supply.proves_absence else supply
+
+
 def _is_ours(resource: Json, found: DrugRead, reading: Reading, problems: list[Unread]) -> bool:
     """Whether the order is of a known drug and of this patient; an order that may be one and is not told is named."""
     if found.drug is None:
-        if found.unresolved and text(resource.get("status")) == "active":
+        if found.unresolved and (text(resource.get("status")) == "active" or not found.words):
             problems.append(Unread(reference_of(resource), f"its medication {found.unresolved} was not supplied"))
         elif not found.unresolved and not found.words and not found.coded:
             problems.append(Unread(reference_of(resource), "its drug cannot be read"))

@@ -34,7 +34,7 @@ def test_initial(case: Case) -> Report | None:
     if not case.reproductive_class.able or not case.course.new_start:
         return None
     wait = pregnancy_tests.before_start(case)
-    return None if wait is None else _wait_for_test("Do not start yet", wait)
+    return None if wait is None else _wait_for_test(case, "Do not start yet", wait)
 
 
 @rule(
@@ -71,14 +71,20 @@ def test_ongoing(case: Case) -> Report | None:
             "Confirm that the sterilisation was confirmed.",
             (_of_method(sterilised),),
         )
-    return _wait_for_test("Do not renew yet", wait, _MISSED_PERIOD)
+    return _wait_for_test(case, "Do not renew yet", wait, _MISSED_PERIOD)
 
 
-def _wait_for_test(opening: str, wait: Wait, also: str = "") -> Report:
+def _wait_for_test(case: Case, opening: str, wait: Wait, also: str = "") -> Report:
+    short, steps = wait.short, wait.steps
+    if case.snapshot.patient is None:
+        # It may be a man: the headline says why tests are asked for at all.
+        came = case.snapshot.supplied("Patient").value
+        short = f"sex and age not known (demographics {came}); if pregnancy is possible, tests are needed"
+        steps = f"Look up who the patient is. If pregnancy is possible: {wait.short}. {wait.steps}"
     return Report(
         Indicator.CRITICAL,
-        f"{opening}: {wait.short}",
-        f"{wait.steps} {also}".strip(),
+        f"{opening}: {short}",
+        f"{steps} {also}".strip(),
         wait.evidence,
         Action.DEFER,
         PREGNANCY_TEST,

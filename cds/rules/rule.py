@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from cds.case import Case
+from cds.faults import whereabouts
 from cds.findings import Action, Correction, DrugOffer, Evidence, Finding, Indicator, Outcome
 from cds.protocol import Protocol
 
@@ -64,7 +63,7 @@ class Rule:
                 advice=f"Check this point by hand; the fault ({type(error).__name__}) is in the software.",
                 rule=case.protocol.fill(self.statement),
                 outcome=Outcome.FAILED,
-                fault=_whereabouts(error),
+                fault=whereabouts(error),
             )
         return None if report is None else self._finding(report, case.protocol)
 
@@ -97,12 +96,6 @@ class Rule:
     def _inherited_from(self, protocol: Protocol) -> str | None:
         parameters = [protocol.parameter(path) for path in self.cites]
         return next((found.inherited_from for found in parameters if found is not None and found.inherited_from), None)
-
-
-def _whereabouts(error: Exception) -> str:
-    """Kind and place of a fault, without its message: that may repeat what the record says."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {last.name}, {Path(last.filename).name} line {last.lineno}"
 
 
 def rule(
