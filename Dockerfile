@@ -21,7 +21,8 @@ RUN /opt/build/bin/hatchling build -t wheel -d /dist \
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="lenalidomide-cds" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENV PATH=/opt/lenalidomide-cds/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/opt/lenalidomide-cds/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    CDS_DATA=/var/lib/lenalidomide-cds
 COPY --from=build /opt/lenalidomide-cds /opt/lenalidomide-cds
 RUN install -d -o 10001 -g 10001 /var/lib/lenalidomide-cds
 WORKDIR /var/lib/lenalidomide-cds
