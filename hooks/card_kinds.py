@@ -1,13 +1,14 @@
-"""Which findings make a card: the kinds of card, what each hook shows, and the reasons an override may give."""
+"""Which findings make a card: the kinds of card, and the reasons an override may give."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from cds.evaluation import INVITATIONS, Judgement
+from cds.evaluation import Judgement
 from cds.findings import Action, Finding, Indicator, Outcome
-from hooks.wire import ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
+from hooks.shown import CHECKS as _CHECKS
+from hooks.shown import OF_A_START as _OF_A_START
+from hooks.shown import Shown
 
 DOSE, PREGNANCY, THROMBOSIS, INTERACTIONS, CHECKS = (
     "dose",
@@ -16,10 +17,8 @@ DOSE, PREGNANCY, THROMBOSIS, INTERACTIONS, CHECKS = (
     "interactions",
     "checks due",
 )
-_COUNSELLING, _UNREAD = "teratogenicity.male-counselling", "monitoring.unit-unknown"
+_UNREAD = "monitoring.unit-unknown"
 _TESTS_DUE = frozenset({"teratogenicity.test-initial", "teratogenicity.test-ongoing"})
-# What is to be known before treatment begins, and is due in the chart of a treated patient.
-_CHECKS = frozenset({"monitoring.lft-due", "monitoring.tsh", "monitoring.hbv-screen"})
 _GOES_AHEAD = {None, Action.MODIFY, Action.PROCEED}
 # What goes with an order that goes ahead, or will once what it waits for is known.
 _BESIDE_TREATMENT = _CHECKS | {"vte.prophylaxis-missing"}
@@ -60,28 +59,8 @@ OVERRIDE_REASONS = {
 }
 
 
-_OF_A_START = _CHECKS | {_COUNSELLING}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What one hook shows: the least indicator that makes a card, and the informations that make one nevertheless."""
-
-    least: Indicator
-    also: frozenset[str]
-    hides_orders_without_dose: bool = False
-
-
-SHOWN_AT: Mapping[str, Shown] = {
-    ORDER_SELECT: Shown(Indicator.WARNING, INVITATIONS, hides_orders_without_dose=True),
-    ORDER_SIGN: Shown(Indicator.WARNING, INVITATIONS | _OF_A_START),
-    PATIENT_VIEW: Shown(Indicator.WARNING, _CHECKS | {"monitoring.creatinine-due"}),
-}
-
-
-def shown_findings(judgement: Judgement, hook: str) -> dict[str, list[Finding]]:
-    """The findings of each card that the hook shows, by card kind. Checks that are due make no card beside a graver one."""
-    shown = SHOWN_AT[hook]
+def shown_findings(judgement: Judgement, shown: Shown) -> dict[str, list[Finding]]:
+    """The findings of each card that a hook shows, by card kind. Checks that are due make no card beside a graver one."""
     action = None if judgement.recommendation is None else judgement.recommendation.action
     also = shown.also - _untimely(judgement, action)
     groups: dict[str, list[Finding]] = {kind: [] for kind in OVERRIDE_REASONS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -10,23 +10,17 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from cds.evaluation import Evaluation, Judgement
 from cds.findings import Action, Finding, Indicator, Recommendation
 from cds.protocol import Protocol
-from cds.snapshot import REQUIRED_KINDS, PatientSnapshot, Unread
 from cds.words import on
-from hooks.card_kinds import DOSE, OVERRIDE_REASONS, PREGNANCY, shown_findings
+from hooks.card_kinds import CHECKS, DOSE, OVERRIDE_REASONS, PREGNANCY, shown_findings
 from hooks.markdown import escaped, headline
+from hooks.shown import Shown
 from hooks.suggestions import changes_an_order, suggestions_for
+from hooks.unchecked import Shortfalls, failed_kinds, unchecked
 from hooks.wire import EXTENSION, Json
 
 _SYSTEM = "urn:lenalidomide-maintenance"
-_LONG_LIST = 5
-_KIND_NAMES = {
-    "Patient": "Demographics",
-    "Observation": "Laboratory results and vital signs",
-    "MedicationRequest": "Medication orders",
-    "Condition": "Diagnoses",
-    "Procedure": "Procedures",
-    "AllergyIntolerance": "Allergies",
-}
+NOT_CHECKED = "service.not-checked"
+"""The topic of a card that says only what could not be looked at."""
 _NO_DOCUMENT = {"[policy]": "policy of this service", "[unverified]": "not verified in a source"}
 
 
@@ -41,12 +35,16 @@ _HEADINGS = {
 
 @dataclass(frozen=True)
 class Request:
-    """What the cards need of the request: the hook, its instance, the patient, and the drafts as received by reference."""
+    """What the cards need of the request.
 
-    hook: str
+    Its instance, the patient, the drafts as received by reference, what is shown, and per kind of data what fell short.
+    """
+
     hook_instance: str
     patient_id: str
     drafts: Mapping[str, Mapping[str, Any]]
+    shown: Shown
+    shortfalls: Shortfalls
 
 
 def cards_for(evaluation: Evaluation, request: Request) -> list[Json]:
@@ -56,8 +54,37 @@ def cards_for(evaluation: Evaluation, request: Request) -> list[Json]:
 
 
 def _cards(judgement: Judgement, evaluation: Evaluation, request: Request) -> list[Json]:
-    groups = shown_findings(judgement, request.hook)
-    return [_card(kind, findings, judgement, evaluation, request) for kind, findings in groups.items()]
+    groups = shown_findings(judgement, request.shown)
+    cards = [_card(kind, findings, judgement, evaluation, request) for kind, findings in groups.items()]
+    return cards or _not_checked(judgement, evaluation, request)
+
+
+def _not_checked(judgement: Judgement, evaluation: Evaluation, request: Request) -> list[Json]:
+    """Where nothing is found because something could not be looked at, silence would read as "in order"."""
+    failed = failed_kinds(judgement, request.shortfalls)
+    if not failed or Indicator.WARNING.rank < request.shown.least.rank:
+        return []
+    topic = _camel_case(NOT_CHECKED, Indicator.WARNING)
+    order = _order(judgement)
+    parts = [
+        "Nothing else was found to be wrong. Look these up by hand, or try again.",
+        "*Rule:* What could not be looked at is never taken to be in order.",
+        f"*Source:* {_NO_DOCUMENT['[policy]']}",
+    ]
+    return [
+        {
+            "uuid": str(_uuid(f"{request.hook_instance} {order} {topic}")),
+            "summary": headline(f"Lenalidomide not fully checked: {', '.join(failed)}"),
+            "indicator": Indicator.WARNING.value,
+            "detail": "\n\n".join([*parts, *_ends(judgement, evaluation, request)]),
+            "source": {
+                "label": "Lenalidomide decision support",
+                "topic": {"system": f"{_SYSTEM}:rule", "code": topic, "display": NOT_CHECKED},
+            },
+            "extension": {f"{EXTENSION}.decision": str(_uuid(f"{request.patient_id} {order} {topic} {failed}"))},
+            **_overrides(CHECKS, Indicator.WARNING),
+        }
+    ]
 
 
 def _card(
@@ -71,14 +98,14 @@ def _card(
     lead = _lead(findings, recommendation)
     indicator = max((finding.indicator for finding in findings), key=lambda item: item.rank)
     topic = _topic(lead, indicator)
-    order = ",".join(judgement.regimen.references) if judgement.regimen is not None else ""
+    order = _order(judgement)
     uuid = _uuid(f"{request.hook_instance} {order} {topic}")
     advice = _advice(kind, findings, recommendation)
     return {
         "uuid": str(uuid),
         "summary": headline(_with_order(lead.summary, judgement, evaluation)),
         "indicator": indicator.value,
-        "detail": _detail(kind, findings, lead, recommendation, judgement, evaluation),
+        "detail": _detail(kind, findings, lead, recommendation, judgement, evaluation, request),
         "source": _source(evaluation.protocol, lead, topic),
         "extension": {f"{EXTENSION}.decision": str(_uuid(f"{request.patient_id} {order} {topic} {advice}"))},
         **_overrides(kind, indicator),
@@ -136,6 +163,10 @@ def _advice(kind: str, findings: Sequence[Finding], recommendation: Recommendati
     return next((action.value for action in Action if action in asked), kind)
 
 
+def _order(judgement: Judgement) -> str:
+    return ",".join(judgement.regimen.references) if judgement.regimen is not None else ""
+
+
 def _uuid(name: str) -> UUID:
     """The same uuid for the same name, whatever characters a request brought into it."""
     return uuid5(NAMESPACE_URL, name.encode("utf-8", "backslashreplace").decode())
@@ -149,8 +180,12 @@ def _lead(findings: Sequence[Finding], recommendation: Recommendation | None) ->
 
 
 def _topic(lead: Finding, indicator: Indicator) -> str:
+    return _camel_case(lead.id, indicator)
+
+
+def _camel_case(rule: str, indicator: Indicator) -> str:
     """``heme.anc-interrupt`` and critical become ``hemeAncInterruptCritical``."""
-    first, *rest = lead.id.replace(".", "-").split("-")
+    first, *rest = rule.replace(".", "-").split("-")
     return first + "".join(part.capitalize() for part in (*rest, indicator.value))
 
 
@@ -169,6 +204,7 @@ def _detail(
     recommendation: Recommendation | None,
     judgement: Judgement,
     evaluation: Evaluation,
+    request: Request,
 ) -> str:
     protocol = evaluation.protocol
     parts = [
@@ -181,11 +217,16 @@ def _detail(
     others = [finding for finding in findings if finding is not lead]
     if others:
         parts.append("**Also**\n\n" + "\n".join(f"- {escaped(_line(finding, recommendation))}" for finding in others))
-    unchecked = _unchecked(judgement, evaluation)
-    if unchecked:
-        parts.append("**Not checked**\n\n" + "\n".join(f"- {escaped(line)}" for line in unchecked))
-    parts.append(f"Protocol {escaped(protocol.id)}, version {escaped(protocol.full_version)}")
+    parts += _ends(judgement, evaluation, request)
     return "\n\n".join(part for part in parts if part)
+
+
+def _ends(judgement: Judgement, evaluation: Evaluation, request: Request) -> Iterator[str]:
+    """How every card ends."""
+    lines = unchecked(judgement, evaluation, request.shortfalls)
+    if lines:
+        yield "**Not checked**\n\n" + "\n".join(f"- {escaped(line)}" for line in lines)
+    yield f"Protocol {escaped(evaluation.protocol.id)}, version {escaped(evaluation.protocol.full_version)}"
 
 
 def _heading(recommendation: Recommendation | None, lead: Finding) -> str:
@@ -228,20 +269,3 @@ def _cited(citation: str, protocol: Protocol) -> tuple[str, str]:
     if document is None:
         return _NO_DOCUMENT.get(citation, citation), ""
     return (f"{document.short} (not verified)", "") if document.checked == "not yet" else (document.short, place)
-
-
-def _unchecked(judgement: Judgement, evaluation: Evaluation) -> list[str]:
-    """What was not supplied, and what could not be read."""
-    snapshot = judgement.case.snapshot
-    supplies = {kind: snapshot.supplied(kind) for kind in REQUIRED_KINDS}
-    lines = [f"{_KIND_NAMES[kind]}: {supply.value}" for kind, supply in supplies.items() if not supply.proves_absence]
-    unread = [f"{item.reference}: {item.why}" for item in evaluation.unread if _matters(item, snapshot)]
-    if len(unread) > _LONG_LIST:
-        unread = [*unread[:_LONG_LIST], f"and {len(unread) - _LONG_LIST} more that could not be used"]
-    return lines + unread
-
-
-def _matters(unread: Unread, snapshot: PatientSnapshot) -> bool:
-    """Whether something could have been different had it been read: not when a later result of its kind was."""
-    later = [result for result in snapshot.of(unread.token or "") if not result.only_against]
-    return unread.day is None or not any(result.day > unread.day for result in later)

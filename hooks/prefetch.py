@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from cds.fhir import Found
+from cds.fhir.primitives import codings, items
 from cds.snapshot import REQUIRED_KINDS, Supply, Unread
 from cds.terminology import Terminology
+from hooks.fetch_failures import is_error, withholds, words_of
 
 _COUNT = 200
 _PATIENT = "Patient/{{context.patientId}}"
@@ -43,6 +45,20 @@ OBSERVATION_KEYS: Mapping[str, tuple[str, ...]] = {
     "serology": ("hbsag", "anti-hbc", "hbv-dna", "anti-hcv", "hcv-rna", "hiv"),
     "response": ("disease-response", "m-protein", "m-protein-band-1", "kappa-flc", "lambda-flc", "flc-ratio"),
 }
+KEY_NAMES = {
+    "counts": "blood counts",
+    "kidney": "kidney function",
+    "vitals": "weight, height, heart and lung function",
+    "pregnancy": "pregnancy tests and status",
+    "chemistry": "liver, thyroid and other chemistry",
+    "serology": "serology",
+    "response": "myeloma response",
+}
+"""The Observation keys in a prescriber's words."""
+
+REFERENCED = "medications-referenced"
+"""Our own key for the Medications that orders refer to."""
+
 _SEARCHES = {
     "medications": ("MedicationRequest", "-authoredon"),
     "conditions": ("Condition", "-recorded-date"),
@@ -64,19 +80,56 @@ _KIND_WORDS = {
     "allerg": "AllergyIntolerance",
     "patient": "Patient",
 }
+KIND_OF_KEY: Mapping[str, str] = {
+    "patient": "Patient",
+    **dict.fromkeys(OBSERVATION_KEYS, "Observation"),
+    **{key: kind for key, (kind, _) in _SEARCHES.items()},
+}
+"""The resource type that each declared key asks for."""
+
+_KEY_OF_TOKEN = {token: key for key, tokens in OBSERVATION_KEYS.items() for token in tokens}
 _SEARCHED_KIND = re.compile(rf"\b({'|'.join(REQUIRED_KINDS)})\?")
 _MAX_NESTING = 3
-# Looked up by equality: a severity may be any JSON, and a list cannot be a member of a set.
-_FATAL = ("error", "fatal")
+_SHORT = {Supply.FAILED, Supply.PARTIAL}
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A prefetch key that brought nothing or not all, and why, as a card says it; ``why`` is empty where nobody tells.
+
+    ``failed`` tells what went wrong from what there is only more of.
+    """
+
+    key: str
+    state: Supply
+    why: str
+    failed: bool
 
 
 @dataclass(frozen=True)
 class Supplied:
-    """All resources of a request's prefetch, what came of each kind, and what was no resource at all."""
+    """All resources of a request's prefetch, what came of each kind, and what was no resource at all.
+
+    ``shortfalls`` holds per kind the keys that failed or came in part; ``covered`` the absent Observation keys that a record
+    system's own keys answer.
+    """
 
     found: tuple[Found, ...]
     supply: Mapping[str, Supply]
     unread: tuple[Unread, ...]
+    shortfalls: Mapping[str, tuple[Shortfall, ...]]
+    covered: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Value:
+    """One prefetch value as read; ``why`` tells of its state where that is not whole."""
+
+    state: Supply
+    found: tuple[Found, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    why: str = ""
+    failed: bool = False
 
 
 def templates(terminology: Terminology) -> dict[str, str]:
@@ -91,45 +144,109 @@ def templates(terminology: Terminology) -> dict[str, str]:
     return searches
 
 
-def read_prefetch(prefetch: Mapping[str, Any]) -> Supplied:
+def read_prefetch(prefetch: Mapping[str, Any], terminology: Terminology) -> Supplied:
     """Read every value whatever its key; the keys only tell which kinds were asked for and came back empty."""
-    found: list[Found] = []
-    unread: list[Unread] = []
+    values = {key: _read_value(key, value) for key, value in prefetch.items()}
     states: dict[str, list[Supply]] = {kind: [] for kind in REQUIRED_KINDS}
-    for key, value in prefetch.items():
-        resources, state, problems = _read_value(key, value)
-        found += resources
-        unread += problems
-        for kind in _kinds_of(key, value, resources):
-            states.setdefault(kind, []).append(state)
-    declared = OBSERVATION_KEYS.keys()
-    if declared & prefetch.keys():
-        states["Observation"] += [Supply.ABSENT for _ in declared - prefetch.keys()]
-    return Supplied(tuple(found), {kind: _together(seen) for kind, seen in states.items()}, tuple(unread))
+    shortfalls: dict[str, list[Shortfall]] = {}
+    for key, value in values.items():
+        for kind in _kinds_of(key, prefetch[key], value.found):
+            states.setdefault(kind, []).append(value.state)
+            if value.state in _SHORT:
+                shortfalls.setdefault(kind, []).append(Shortfall(key, value.state, value.why, value.failed))
+    absent = OBSERVATION_KEYS.keys() - prefetch.keys()
+    covered = _covered(values, terminology) if absent else frozenset()
+    if len(absent) < len(OBSERVATION_KEYS):
+        states["Observation"] += [Supply.ABSENT for _ in absent - covered]
+    return Supplied(
+        tuple(found for value in values.values() for found in value.found),
+        {kind: _together(seen) for kind, seen in states.items()},
+        tuple(unread for value in values.values() for unread in value.unread),
+        {kind: tuple(listed) for kind, listed in shortfalls.items()},
+        covered,
+    )
 
 
-def _read_value(key: str, value: object) -> tuple[list[Found], Supply, list[Unread]]:
+def lacking_keys(prefetch: Mapping[str, Any], supplied: Supplied) -> list[str]:
+    """The declared keys whose data are to be fetched: those that failed, and absent ones that no other key answers."""
+    failed = {one.key for listed in supplied.shortfalls.values() for one in listed if one.state is Supply.FAILED}
+    return [key for key in KIND_OF_KEY if key in failed or (_is_absent(key, prefetch) and not _answered(key, supplied))]
+
+
+def superseded_keys(prefetch: Mapping[str, Any], supplied: Supplied) -> set[str]:
+    """A record system's own keys that failed although the declared keys brought all data of their kind."""
+    short = {
+        kind: {one.key for one in listed if one.state is Supply.FAILED} - KIND_OF_KEY.keys()
+        for kind, listed in supplied.shortfalls.items()
+    }
+    declared = {kind: [key for key, of in KIND_OF_KEY.items() if of == kind] for kind in short}
+    had = {kind for kind, keys in declared.items() if keys and all(_is_had(key, prefetch, supplied) for key in keys)}
+    return {key for kind, keys in short.items() if kind in had for key in keys}
+
+
+def _is_had(key: str, prefetch: Mapping[str, Any], supplied: Supplied) -> bool:
+    short = {one.key for listed in supplied.shortfalls.values() for one in listed}
+    return key in supplied.covered or (not _is_absent(key, prefetch) and key not in short)
+
+
+def _is_absent(key: str, prefetch: Mapping[str, Any]) -> bool:
+    return key not in prefetch or (key == "patient" and prefetch[key] is None)
+
+
+def _answered(key: str, supplied: Supplied) -> bool:
+    """Whether a record system's own keys answer what a declared key asks for."""
+    kind = KIND_OF_KEY[key]
+    if kind == "Observation":
+        return key in supplied.covered
+    return supplied.supply[kind] not in {Supply.ABSENT, Supply.FAILED}
+
+
+def _covered(values: Mapping[str, _Value], terminology: Terminology) -> frozenset[str]:
+    """The Observation keys whose codes stand in what a record system's own keys brought."""
+    found = (item.resource for key, value in values.items() if key not in KIND_OF_KEY for item in value.found)
+    elements = (
+        element
+        for resource in found
+        if resource.get("resourceType") == "Observation"
+        for element in (resource, *items(resource.get("component")))
+    )
+    kinds = (terminology.observation(codings(element.get("code"), terminology)) for element in elements)
+    return frozenset(_KEY_OF_TOKEN[kind.token] for kind in kinds if kind is not None and kind.token in _KEY_OF_TOKEN)
+
+
+def _read_value(key: str, value: object) -> _Value:
     if value is None:
-        return [], Supply.ABSENT if key == "patient" else Supply.EMPTY, []
+        return _Value(Supply.ABSENT if key == "patient" else Supply.EMPTY)
     if not isinstance(value, Mapping):
-        return [], Supply.FAILED, [Unread(f"prefetch.{key}", "is not a FHIR resource")]
+        return _Value(Supply.FAILED, unread=(Unread(f"prefetch.{key}", "is not a FHIR resource"),), failed=True)
     if value.get("resourceType") == "OperationOutcome":
-        return [], Supply.FAILED, []
+        return _Value(Supply.FAILED, why=words_of(value), failed=True)
     if value.get("resourceType") != "Bundle":
-        return [Found(value)], Supply.WHOLE, []
-    found, problems, failed = [], [], False
-    for item in _entries(value, f"prefetch.{key}", 0):
+        return _Value(Supply.WHOLE, (Found(value),))
+    return _read_bundle(value, f"prefetch.{key}")
+
+
+def _read_bundle(bundle: Mapping[str, Any], path: str) -> _Value:
+    found, unread, failures, withheld = [], [], [], False
+    for item in _entries(bundle, path, 0):
         if isinstance(item, Unread):
-            problems.append(item)
-        elif item.resource.get("resourceType") == "OperationOutcome":
-            failed = failed or _is_error(item.resource)
-        else:
+            unread.append(item)
+        elif item.resource.get("resourceType") != "OperationOutcome":
             found.append(item)
-    if failed:
-        return found, Supply.PARTIAL if found else Supply.FAILED, problems
-    if problems or _has_more(value):
-        return found, Supply.PARTIAL, problems
-    return found, Supply.WHOLE if found else Supply.EMPTY, problems
+        elif is_error(item.resource) or withholds(item.resource):
+            failures.append(words_of(item.resource))
+            withheld = withheld or not is_error(item.resource)
+    if withheld:
+        state = Supply.PARTIAL
+    elif failures:
+        state = Supply.PARTIAL if found else Supply.FAILED
+    elif unread or _has_more(bundle):
+        state = Supply.PARTIAL
+    else:
+        state = Supply.WHOLE if found else Supply.EMPTY
+    came = _came(bundle) if state is Supply.PARTIAL else ""
+    why = ", ".join(dict.fromkeys(filter(None, (*failures, came))))
+    return _Value(state, tuple(found), tuple(unread), why, failed=bool(failures))
 
 
 def _entries(bundle: Mapping[str, Any], path: str, depth: int) -> Iterator[Found | Unread]:
@@ -150,14 +267,6 @@ def _entries(bundle: Mapping[str, Any], path: str, depth: int) -> Iterator[Found
             yield Found(resource, url if isinstance(url, str) else "")
 
 
-def _is_error(outcome: Mapping[str, Any]) -> bool:
-    issues = outcome.get("issue")
-    severities = (
-        [issue.get("severity") for issue in issues if isinstance(issue, Mapping)] if isinstance(issues, list) else []
-    )
-    return not severities or any(severity in _FATAL for severity in severities)
-
-
 def _has_more(bundle: Mapping[str, Any], depth: int = 0) -> bool:
     """Whether the search, or one within a batch answer, found more than its Bundle holds."""
     listed = bundle.get("entry")
@@ -169,8 +278,15 @@ def _has_more(bundle: Mapping[str, Any], depth: int = 0) -> bool:
     following = isinstance(links, list) and any(
         isinstance(link, Mapping) and link.get("relation") == "next" for link in links
     )
-    total = bundle.get("total")
-    return following or (isinstance(total, int) and total > sum(_is_match(entry) for entry in entries))
+    return following or bool(_came(bundle))
+
+
+def _came(bundle: Mapping[str, Any]) -> str:
+    """How many of the matches that a search counted its Bundle holds; empty where it holds all of them, or does not tell."""
+    total, listed = bundle.get("total"), bundle.get("entry")
+    entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
+    came = sum(_is_match(entry) for entry in entries)
+    return f"{came} of {total} came" if isinstance(total, int) and total > came else ""
 
 
 def _is_match(entry: Mapping[str, Any]) -> bool:
@@ -185,19 +301,19 @@ def _is_bundle(resource: object) -> bool:
     return isinstance(resource, Mapping) and resource.get("resourceType") == "Bundle"
 
 
-def _kinds_of(key: str, value: object, found: list[Found]) -> set[str]:
+def _kinds_of(key: str, value: object, found: Iterable[Found]) -> list[str]:
     """What a key was to bring: by what it brought, by our own keys, by the search that answered it, by its name."""
     kinds = {str(item.resource.get("resourceType")) for item in found}
     if kinds:
-        return kinds
-    if key in OBSERVATION_KEYS:
-        return {"Observation"}
-    if key in _SEARCHES:
-        return {_SEARCHES[key][0]}
+        return sorted(kinds)
+    if key in KIND_OF_KEY:
+        return [KIND_OF_KEY[key]]
+    if key.startswith(REFERENCED):
+        return ["Medication"]
     searched = _SEARCHED_KIND.search(_self_link(value))
     if searched is not None:
-        return {searched[1]}
-    return {next((kind for word, kind in _KIND_WORDS.items() if word in key.casefold()), "")} - {""}
+        return [searched[1]]
+    return [kind for word, kind in _KIND_WORDS.items() if word in key.casefold()][:1]
 
 
 def _self_link(value: object) -> str:
