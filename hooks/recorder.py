@@ -1,0 +1,205 @@
+"""Records decisions and feedback without ever delaying or failing an answer: first the spool, then the database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from cds.faults import whereabouts
+from hooks.decisions import Call, decision_record
+from hooks.health import Health
+from hooks.problems import UnrecordedError
+from hooks.secrecy import Pseudonyms, Seal, key_of_this_folder
+from hooks.settings import Storage
+from hooks.spool import Entry, Spool, SpoolFullError
+from hooks.store import Store, database_fault
+
+_DROPPED, _WRITTEN, _REFUSED = "decisions dropped", "records written", "records the database refused"
+_DATABASE, _SPOOL, _RECORD = "database", "spool", "decision record"
+_BATCH = 200
+_PROBED_EVERY = 30.0  # seconds between looks at a database that has nothing to do
+_PATIENCE = 15.0  # seconds for the last round at the end
+_PAUSE = 1.0  # seconds between looks at the spool where nothing comes
+_GATHER = 0.1  # seconds in which what comes together is written together
+_ROUNDS_BETWEEN_ADOPTIONS = 120
+# What is wrong with the record itself: trying it again would only hold up the others.
+_NEVER_TAKEN = (DataError, IntegrityError, KeyError, TypeError, ValueError)
+
+
+class Recorder:
+    """One worker's records. ``close`` writes what still waits, as far as the database answers.
+
+    A database that has neither taken nor refused records for ``stalled_after`` seconds is told to ``health``.
+    """
+
+    def __init__(self, storage: Storage, health: Health, *, stalled_after: float = 60.0) -> None:
+        self._stalled_after = stalled_after
+        self._storage, self._health = storage, health
+        with suppress(OSError):
+            # A disk that cannot be written is told when the spool is opened.
+            storage.make_folder()
+        self._pseudonyms = Pseudonyms(storage.pseudonym_key or key_of_this_folder(storage.folder))
+        self._seal = Seal(storage.request_keys) if storage.request_keys else None
+        self._store = Store(storage.database_url)
+        self._is_migrated = not storage.migrates
+        self._spool: Spool | None = None
+        self._open_spool()
+        self._stopping, self._has_work = Event(), Event()
+        self._round_began: float | None = None
+        self._next_probe = 0.0
+        self._thread = Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def decision(self, call: Call) -> None:
+        """Keep a decision. Where it cannot be kept it is dropped, counted and alarmed; the answer leaves all the same."""
+        try:
+            record = decision_record(call, self._pseudonyms, self._seal)
+            self._append([record], durably=False)
+            self._health.works(_RECORD)
+        except (SpoolFullError, sqlite3.Error) as error:
+            self._health.count(_DROPPED)
+            self._health.fails(_SPOOL, _spool_fault(error))
+        except Exception as error:  # noqa: BLE001 -- a record never fails an answer
+            self._health.count(_DROPPED)
+            self._health.fails(_RECORD, f"could not be made: {whereabouts(error)}")
+
+    def feedback(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Keep feedback durably. ``UnrecordedError`` where that is not possible: the client may send it again."""
+        try:
+            self._append(records, durably=True)
+        except (SpoolFullError, sqlite3.Error) as error:
+            self._health.count("feedback not recorded", len(records))
+            self._health.fails(_SPOOL, _spool_fault(error))
+            raise UnrecordedError("feedback", "could not be recorded; send it again later") from None
+
+    @property
+    def waiting(self) -> int | None:
+        """How many records wait for the database; None where the spool cannot be read."""
+        self._tell_stall()
+        try:
+            return None if self._spool is None else self._spool.waiting
+        except sqlite3.Error:
+            return None
+
+    def close(self) -> None:
+        """Write what still waits, if the database answers; the rest stays in the spool for the next worker."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self._has_work.set()
+        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            # The database neither answers nor refuses. What is in the spool's file is taken over by the next worker.
+            return
+        self._store.close()
+        if self._spool is not None:
+            self._spool.close()
+
+    def _append(self, records: Sequence[Mapping[str, Any]], *, durably: bool) -> None:
+        if self._spool is None:
+            msg = "the spool's folder cannot be written"
+            raise sqlite3.OperationalError(msg)
+        self._spool.append(records, durably=durably)
+        self._has_work.set()
+
+    def _run(self) -> None:
+        rounds = 0
+        while True:
+            self._has_work.wait(_PAUSE)
+            is_last = self._stopping.wait(_GATHER)
+            self._has_work.clear()
+            self._round_began = monotonic()
+            try:
+                self._round(adopts=rounds % _ROUNDS_BETWEEN_ADOPTIONS == 0)
+            except sqlite3.Error as error:
+                self._health.fails(_SPOOL, _spool_fault(error))
+            except Exception as error:  # noqa: BLE001 -- nobody else would notice that this thread died
+                self._health.fails("recorder", whereabouts(error))
+            self._round_began = None
+            if is_last:
+                return
+            rounds += 1
+
+    def _tell_stall(self) -> None:
+        """Told by who asks: the thread itself is the one that waits."""
+        began = self._round_began
+        if began is not None and monotonic() - began > self._stalled_after:
+            self._health.fails(_DATABASE, f"has not answered for {monotonic() - began:.0f} seconds")
+
+    def _round(self, *, adopts: bool) -> None:
+        if self._spool is None:
+            self._open_spool()
+        spool = self._spool
+        if spool is None:
+            return
+        if adopts:
+            spool.adopt_orphans()
+        # One record is enough to see whether a database is back.
+        while entries := spool.oldest(1 if _DATABASE in self._health.degraded else _BATCH):
+            if not self._is_drained(spool, entries):
+                # A database that is down is not asked again for each answer.
+                self._stopping.wait(_PAUSE)
+                return
+        self._probe(spool)
+        self._health.works(_SPOOL)
+        self._health.works("recorder")
+
+    def _probe(self, spool: Spool) -> None:
+        """Look at the database while there is nothing to write, so that a fault shows before it is needed."""
+        if monotonic() >= self._next_probe and not self._stopping.is_set():
+            self._next_probe = monotonic() + (_PROBED_EVERY if self._is_drained(spool, ()) else _PAUSE)
+
+    def _is_drained(self, spool: Spool, entries: Sequence[Entry]) -> bool:
+        """Whether the entries are out of the spool; without any, whether they could be."""
+        try:
+            self._migrate()
+            if entries:
+                self._write(spool, entries)
+            else:
+                self._store.check()
+        except SQLAlchemyError as error:
+            self._health.fails(_DATABASE, database_fault(error))
+            return False
+        self._health.works(_DATABASE)
+        return True
+
+    def _write(self, spool: Spool, entries: Sequence[Entry]) -> None:
+        """All at once; one by one where one of them is to blame."""
+        try:
+            self._store.write([entry.body for entry in entries])
+        except _NEVER_TAKEN as error:
+            if len(entries) > 1:
+                for entry in entries:
+                    self._write(spool, [entry])
+                return
+            spool.set_aside(entries[0], type(error).__name__)
+            self._health.count(_REFUSED)
+            self._health.fails("records", "the database refused some; they are kept in the spool's file")
+            return
+        spool.remove(entries)
+        self._health.count(_WRITTEN, len(entries))
+
+    def _migrate(self) -> None:
+        if not self._is_migrated:
+            # Alembic is of no use to a worker whose schema is current, and takes a while to import.
+            from hooks.migrations import migrate  # noqa: PLC0415
+
+            migrate(self._store.engine)
+            self._is_migrated = True
+
+    def _open_spool(self) -> None:
+        folder = self._storage.folder / "spool"
+        try:
+            self._spool = Spool(folder, self._storage.spool_bytes)
+        except (OSError, sqlite3.Error) as error:
+            self._health.fails(_SPOOL, f"cannot be opened in {folder}: {type(error).__name__}")
+
+
+def _spool_fault(error: Exception) -> str:
+    return "full" if isinstance(error, SpoolFullError) else f"cannot be used: {type(error).__name__}"
