@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cds import evaluate, load_protocols
 from cds.evaluation import Evaluation
-from cds.fhir import Found, Medications, PatientIdentity, Reading, current_trials, read_drafts, read_snapshot
+from cds.fhir import Found, current_trials, read_drafts, read_snapshot
 from cds.protocol import Protocol
 from cds.snapshot import LENALIDOMIDE, Unread
-from cds.terminology import load_terminology
 from hooks.card_profile import fitted
 from hooks.cards import Request, cards_for
+from hooks.clients import ANY_CLIENT, Client
 from hooks.explanation import explanation
-from hooks.prefetch import read_prefetch
 from hooks.problems import MalformedError, UnobtainableError, UnsuitableError
-from hooks.settings import ANY_CLIENT, Client
+from hooks.request_resources import read_resources
 from hooks.wire import EXTENSION, PATIENT_VIEW, SERVICES, HookRequest, Json, read_request
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A response, and for the log the rules that failed in it, each with the place of its fault and no patient data."""
+    """A response and what it rests on.
+
+    ``faults`` are for the log: the rules that failed, each with the place of its fault and no patient data.
+    """
 
     response: Json
-    faults: tuple[str, ...]
+    request: HookRequest
+    evaluation: Evaluation
+    explanation: Callable[[], Json]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The rules that could not be evaluated."""
+        findings = (finding for judgement in self.evaluation.judgements for finding in judgement.findings)
+        return tuple(
+            f"rule {finding.id} could not be evaluated: {finding.fault}" for finding in findings if finding.fault
+        )
 
 
 def answer(
@@ -54,29 +66,34 @@ def answered(
     explain: bool = False,
     service: str | None = None,
     client: Client = ANY_CLIENT,
+    protocols: Mapping[str, Protocol] | None = None,
 ) -> Answer:
-    """``answer`` with what is to be logged; ``service`` is the id of the endpoint called, where there is one."""
+    """``answer`` with what it rests on.
+
+    ``service`` is the id of the endpoint called, where there is one; ``protocols`` are others than this version's own.
+    """
     try:
         called = read_request(request)
         _check_hook(called, service)
-        return _answer(called, now, protocol, client, explain=explain)
+        return _answer(called, now, protocol, client, protocols or load_protocols(), explain=explain)
     except RecursionError:
         raise MalformedError("", "the body is nested too deeply") from None
 
 
-def _answer(request: HookRequest, now: datetime, protocol: str | None, client: Client, *, explain: bool) -> Answer:
-    supplied = read_prefetch(request.prefetch)
-    drafts, refused = _draft_entries(request.draft_orders)
-    everything = (*supplied.found, *drafts)
-    terminology = client.terminology or load_terminology()
-    reading = Reading(
-        PatientIdentity(request.patient_id, everything, request.fhir_server),
-        Medications(everything),
-        terminology,
-        now,
-        terminology.programme.with_local(client.programme),
+def _answer(
+    request: HookRequest,
+    now: datetime,
+    protocol: str | None,
+    client: Client,
+    protocols: Mapping[str, Protocol],
+    *,
+    explain: bool,
+) -> Answer:
+    resources = read_resources(request, client, now)
+    supplied, drafts, reading = resources.supplied, resources.drafts, resources.reading
+    chosen, note = _choose_protocol(
+        request, protocol, client.protocol, protocols, current_trials((*supplied.found, *drafts), reading.patient)
     )
-    chosen, note = _choose_protocol(request, protocol, client.protocol, current_trials(everything, reading.patient))
     _check_selections(request, drafts)
     orders, unresolved = read_drafts(drafts, request.selections, reading)
     asked = [draft for draft in unresolved if request.selections is None or draft in request.selections]
@@ -88,41 +105,31 @@ def _answer(request: HookRequest, now: datetime, protocol: str | None, client: C
     unknown = tuple(
         Unread(reference, "its Medication was not supplied, so its drug is not known") for reference in unresolved
     )
-    snapshot = read_snapshot(history, supplied.supply, reading, (*supplied.unread, *refused, *note, *unknown))
+    snapshot = read_snapshot(history, supplied.supply, reading, (*supplied.unread, *resources.refused, *note, *unknown))
     evaluation = evaluate(snapshot, None if request.hook == PATIENT_VIEW else orders, chosen, now)
     by_reference = {
         f"{item.resource.get('resourceType')}/{item.resource.get('id')}": item.resource
         for item in drafts
         if item.resource.get("id")
     }
-    cards = cards_for(evaluation, Request(request.hook, request.hook_instance, request.patient_id, by_reference))
+    shown = client.shown_at[request.hook]
+    cards = cards_for(
+        evaluation, Request(request.hook_instance, request.patient_id, by_reference, shown, supplied.shortfalls)
+    )
     response: Json = {"cards": [fitted(card, client.card_profile) for card in cards]}
+
+    def explained() -> Json:
+        return explanation(evaluation, shown, supplied)
+
     if explain:
-        response["extension"] = {f"{EXTENSION}.evaluation": explanation(evaluation, request.hook, supplied.supply)}
-    return Answer(response, _faults(evaluation))
-
-
-def _faults(evaluation: Evaluation) -> tuple[str, ...]:
-    findings = (finding for judgement in evaluation.judgements for finding in judgement.findings)
-    return tuple(f"rule {finding.id} could not be evaluated: {finding.fault}" for finding in findings if finding.fault)
+        response["extension"] = {f"{EXTENSION}.evaluation": explained()}
+    return Answer(response, request, evaluation, explained)
 
 
 def _check_hook(request: HookRequest, service: str | None) -> None:
     hooks = SERVICES.values() if service is None else [SERVICES[service]]
     if request.hook not in hooks:
         raise UnsuitableError("hook", f"is '{request.hook[:40]}', expected {' or '.join(hooks)}")
-
-
-def _draft_entries(entries: Sequence[Any]) -> tuple[tuple[Found, ...], tuple[Unread, ...]]:
-    found, refused = [], []
-    for index, entry in enumerate(entries):
-        resource = entry.get("resource") if isinstance(entry, Mapping) else None
-        if isinstance(resource, Mapping):
-            url = entry.get("fullUrl")
-            found.append(Found(resource, url if isinstance(url, str) else ""))
-        else:
-            refused.append(Unread(f"context.draftOrders.entry[{index}]", "holds no resource"))
-    return tuple(found), tuple(refused)
 
 
 def _check_selections(request: HookRequest, drafts: Sequence[Found]) -> None:
@@ -136,10 +143,13 @@ def _check_selections(request: HookRequest, drafts: Sequence[Found]) -> None:
 
 
 def _choose_protocol(
-    request: HookRequest, explicit: str | None, default: str, trials: frozenset[str]
+    request: HookRequest,
+    explicit: str | None,
+    default: str,
+    protocols: Mapping[str, Protocol],
+    trials: frozenset[str],
 ) -> tuple[Protocol, tuple[Unread, ...]]:
     """The protocol by precedence: argument, request, the patient's trial, default; and a note where trials compete."""
-    protocols = load_protocols()
     for field, wanted in (("protocol", explicit), (f"extension.{EXTENSION}.protocol", request.protocol)):
         if wanted is not None:
             if wanted not in protocols:

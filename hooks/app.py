@@ -1,18 +1,15 @@
-"""The HTTP edge: a thin Flask application over ``answer``."""
+"""The HTTP edge: a thin Flask application over ``Service``."""
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from cds import load_protocols
-from cds.terminology import load_terminology
-from hooks.answering import answered
-from hooks.discovery import discovery
-from hooks.now import now_named_by, parse_now, refuse_now
+from cds.faults import whereabouts
+from hooks.health import one_line
 from hooks.problems import (
     FaultError,
     MalformedError,
@@ -20,43 +17,45 @@ from hooks.problems import (
     NotFoundError,
     Problem,
     TooLargeError,
+    UnauthenticatedError,
     operation_outcome,
 )
+from hooks.service import SERVICES_PATH, Incoming, Service
 from hooks.settings import Settings
-from hooks.wire import SERVICES, decode, encode
+from hooks.wire import encode
 
+DECISION_HEADER = "X-Decision-Id"
 _log = logging.getLogger("lenalidomide_cds")
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "authorization, content-type",
+    "Access-Control-Max-Age": "600",
+}
 
 
 def create_app(settings: Settings) -> Flask:
-    """The WSGI application. All knowledge is read here, so that a faulty file stops the start and not an answer."""
-    load_protocols()
-    services = encode(discovery(settings.client.terminology or load_terminology()))
+    """The WSGI application; its ``extensions["service"]`` is to be closed at the end."""
+    service = Service(settings)
     app = Flask("hooks", static_folder=None)
+    app.extensions["service"] = service
     app.url_map.strict_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
 
-    @app.get("/cds-services")
+    @app.get(SERVICES_PATH)
     def list_services() -> Response:
-        return _json(services)
+        return _json(service.discovery(request.headers.get("Authorization")))
 
-    @app.post("/cds-services/<service>")
-    def call_service(service: str) -> Response:
-        if service not in SERVICES:
-            raise NotFoundError("", f"no service '{service[:40]}'; there are {', '.join(SERVICES)}")
-        document = decode(request.get_data(cache=False))
-        if not isinstance(document, dict):
-            raise MalformedError("body", "expected a JSON object")
-        called = answered(
-            document,
-            now=_now(document, settings),
-            explain=settings.explain,
-            service=service,
-            client=settings.client,
-        )
-        for fault in called.faults:
-            _log.error("%s", fault)
-        return _no_store(_json(encode(called.response)))
+    @app.post(f"{SERVICES_PATH}/<name>")
+    def call_service(name: str) -> Response:
+        text, decision = service.answer(name, _incoming())
+        response = _no_store(_json(text))
+        response.headers[DECISION_HEADER] = decision
+        return response
+
+    @app.post(f"{SERVICES_PATH}/<name>/feedback")
+    def take_feedback(name: str) -> Response:
+        service.feedback(name, _incoming())
+        return _no_store(_json("{}"))
 
     @app.get("/healthz")
     def alive() -> Response:
@@ -64,30 +63,67 @@ def create_app(settings: Settings) -> Flask:
 
     @app.get("/readyz")
     def ready() -> Response:
-        return _json('{"status":"ready"}')
+        # Degraded is still ready: out of rotation, every prescriber would see "all clear".
+        return _no_store(_json(encode(service.state())))
+
+    @app.before_request
+    def preflight() -> Response | None:
+        asked = request.method == "OPTIONS" and request.path.startswith(SERVICES_PATH)
+        return Response(status=204, headers=_PREFLIGHT) if asked and request.origin else None
+
+    @app.after_request
+    def allow_origin(response: Response) -> Response:
+        return _with_origin(response, service)
 
     @app.errorhandler(Exception)
     def refused(error: Exception) -> Response:
-        return _refusal(error, settings)
+        response = _refusal(error, settings)
+        service.health.count(f"answered {response.status_code}")
+        return response
 
     return app
 
 
-def _now(document: dict[str, object], settings: Settings) -> datetime:
-    named = now_named_by(document)
-    if named is not None and not settings.open_mode:
-        refuse_now()
-    return parse_now(named, settings.time_zone) if named is not None else datetime.now(settings.time_zone)
+def _incoming() -> Incoming:
+    return Incoming(
+        request.headers.get("Authorization"),
+        request.headers.get("Content-Encoding"),
+        request.get_data(cache=False),
+        datetime.now(UTC),
+    )
+
+
+def _with_origin(response: Response, service: Service) -> Response:
+    """Also on errors: a page could not read them otherwise."""
+    response.headers.add("Vary", "Origin")
+    if request.origin and service.allows_origin(request.origin):
+        response.headers["Access-Control-Allow-Origin"] = request.origin
+        response.headers["Access-Control-Expose-Headers"] = DECISION_HEADER
+    elif request.method == "OPTIONS":
+        for name in _PREFLIGHT:
+            response.headers.pop(name, None)
+    return response
 
 
 def _refusal(error: Exception, settings: Settings) -> Response:
     problem = _problem(error, settings)
-    if isinstance(problem, FaultError):
-        _log.error("fault in %s", request.path, exc_info=error)
+    _log_refusal(problem, error)
     response = _no_store(_json(encode(operation_outcome(problem)), problem.status))
+    if isinstance(problem, UnauthenticatedError):
+        response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response
+
+
+def _log_refusal(problem: Problem, error: Exception) -> None:
+    path = one_line(request.path)
+    if isinstance(problem, FaultError):
+        _log.error("fault in %s: %s", path, whereabouts(error))
+    elif isinstance(problem, UnauthenticatedError):
+        _log.warning("refused a call of %s: 401 %s", path, problem.reason)
+    else:
+        _log.info("refused a call of %s: %d %s", path, problem.status, one_line(problem.field))
 
 
 def _problem(error: Exception, settings: Settings) -> Problem:

@@ -5,31 +5,18 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
-from importlib.resources import files
+from collections.abc import Callable, Sequence
+from datetime import date
+from importlib import import_module
 from pathlib import Path
 
-import requests
-from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
-
 from cds import DEFAULT_PROTOCOL, PROTOCOL_IDS
-from cds.catalogue import check_catalogue, write_catalogue
 from cds.strict_yaml import KnowledgeError
-from cds.terminology import load_terminology
-from hooks.answering import answer
-from hooks.app import create_app
-from hooks.discovery import discovery
-from hooks.for_reading import cards_as_text
-from hooks.now import now_named_by, parse_now
-from hooks.problems import MalformedError, Problem, operation_outcome
-from hooks.settings import Settings, SettingsError, from_environment
-from hooks.wire import decode, encode
+from hooks.settings import CommandError
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _PORTS = 65536
-_DEMO_REQUEST = "order-select-renal-decline.json"
+_PERCENT = 100
+_FORMATS = ("text", "json", "csv")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8")
     try:
         return int(options.run(options))
-    except (SettingsError, KnowledgeError) as error:
+    except (CommandError, KnowledgeError) as error:
         print(error, file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -68,24 +55,28 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--host", default="127.0.0.1")
         command.add_argument("--port", type=_port, default=8080)
         command.add_argument("--protocol", choices=PROTOCOL_IDS, default=DEFAULT_PROTOCOL)
-    serve.set_defaults(run=_serve)
-    demo.set_defaults(run=_demo)
+    serve.set_defaults(run=_run_by("serve_commands", "serve"))
+    demo.set_defaults(run=_run_by("serve_commands", "demo"))
     evaluate = commands.add_parser("evaluate", help="answer CDS Hooks requests from files, without network")
     evaluate.add_argument("files", nargs="*", metavar="FILE", help="a request; standard input without any")
     evaluate.add_argument("--ndjson", action="store_true", help="one request a line")
     evaluate.add_argument("--now", metavar="ISO-8601", help="the instant of the evaluation")
     evaluate.add_argument("--protocol", choices=PROTOCOL_IDS)
     evaluate.add_argument("--cards", action="store_true", help="print the cards for a person")
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=_run_by("evaluate_commands", "evaluate"))
     document = commands.add_parser("discovery", help="print the discovery document")
-    document.set_defaults(run=_discovery)
+    document.add_argument(
+        "--templates", action="store_true", help="only the prefetch queries, one a line, to be typed in"
+    )
+    document.set_defaults(run=_run_by("evaluate_commands", "print_discovery"))
     lint = commands.add_parser("lint", help="say what in a payload is not valid FHIR R4")
     lint.add_argument("files", nargs="+", metavar="FILE")
-    lint.set_defaults(run=_lint)
+    lint.set_defaults(run=_run_by("evaluate_commands", "lint"))
     catalogue = commands.add_parser("catalogue", help="write the pages a clinician signs")
     catalogue.add_argument("--check", action="store_true", help="only say whether the written pages are current")
     catalogue.add_argument("--folder", type=Path, default=Path("docs/catalogue"))
-    catalogue.set_defaults(run=_catalogue)
+    catalogue.set_defaults(run=_run_by("evaluate_commands", "catalogue"))
+    _add_record_commands(commands)
     return parser
 
 
@@ -97,95 +88,49 @@ def _port(text: str) -> int:
     return port
 
 
-def _server(options: argparse.Namespace, settings: Settings) -> MultiSocketServer | BaseWSGIServer:
-    # The application refuses a large body in the standard's words; the server's own blunt limit lies well above.
-    server: MultiSocketServer | BaseWSGIServer = create_server(
-        create_app(settings), host=options.host, port=options.port, max_request_body_size=settings.body_limit * 8
+def _add_record_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``replay``, ``report``, ``migrate`` and ``key``."""
+    again = commands.add_parser("replay", help="evaluate a recorded decision again: the same bytes, or the difference")
+    again.add_argument("id", metavar="ID", help="of the decision, or the uuid of a card")
+    again.add_argument("--protocol", choices=PROTOCOL_IDS, help="another protocol than the recorded one")
+    again.add_argument(
+        "--protocols", type=Path, metavar="FOLDER", help="other protocol files, laid out as cds/protocols"
     )
-    print(f"Serving {options.protocol} on http://{options.host}:{options.port}/cds-services", flush=True)
-    print("Open mode: no client authentication, for trying out only; answers are not recorded.", flush=True)
-    if options.host not in _LOOPBACK:
-        print("WARNING: open mode beyond loopback. Put an authenticating proxy in front.", file=sys.stderr, flush=True)
-    return server
-
-
-def _serve(options: argparse.Namespace) -> int:
-    _server(options, from_environment(options.protocol)).run()
-    return 0
-
-
-def _demo(options: argparse.Namespace) -> int:
-    server = _server(options, from_environment(options.protocol))
-    threading.Thread(target=server.run, daemon=True).start()
-    body = (files("fhir_fixtures") / "requests" / _DEMO_REQUEST).read_bytes()
-    url = f"http://{options.host}:{options.port}/cds-services/lenalidomide-order-select"
-    print(f"\nPOST {url}  (bundled request {_DEMO_REQUEST})\n", flush=True)
-    response = requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=10)
-    response.raise_for_status()
-    print(cards_as_text(response.json()))
-    print("\nStill serving; stop with Ctrl-C.", flush=True)
-    threading.Event().wait()
-    return 0
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    settings = from_environment()
-    refused = False
-    for text in _request_texts(options):
-        try:
-            print(_answered(text, options, settings))
-        except Problem as problem:
-            refused = True
-            print(encode(operation_outcome(problem)))
-    return 2 if refused else 0
-
-
-def _request_texts(options: argparse.Namespace) -> Iterator[bytes]:
-    sources = [Path(name).read_bytes() for name in options.files] or [sys.stdin.buffer.read()]
-    for source in sources:
-        yield from (line for line in source.splitlines() if line.strip()) if options.ndjson else (source,)
-
-
-def _answered(text: bytes, options: argparse.Namespace, settings: Settings) -> str:
-    document = decode(text)
-    if not isinstance(document, dict):
-        raise MalformedError("body", "expected a JSON object")
-    response = answer(
-        document,
-        now=_now(document, options.now, settings.time_zone),
-        protocol=options.protocol,
-        explain=True,
-        client=settings.client,
+    again.set_defaults(run=_run_by("record_commands", "replay_decision"))
+    report = commands.add_parser("report", help="what was recorded: overrides, decisions")
+    kinds = report.add_subparsers(required=True, metavar="REPORT", dest="report")
+    overrides = kinds.add_parser("overrides", help="how often advice was shown, accepted, overridden, and why")
+    overrides.add_argument(
+        "--above", type=_percent, default=50, metavar="PERCENT", help="names rules overridden more often"
     )
-    return cards_as_text(response) if options.cards else encode(response)
+    overrides.add_argument("--at-least", type=int, default=10, metavar="ANSWERS", help="of so many answers")
+    overrides.set_defaults(run=_run_by("record_commands", "report_overrides"))
+    decisions = kinds.add_parser("decisions", help="which decisions were made, newest first")
+    decisions.add_argument("--patient", metavar="ID", help="as the client knows the patient; needs --client")
+    decisions.add_argument("--client", metavar="NAME", help="of this client only; 'open' in open mode")
+    decisions.set_defaults(run=_run_by("record_commands", "report_decisions"))
+    for kind in (overrides, decisions):
+        kind.add_argument("--since", type=date.fromisoformat, metavar="DATE")
+        kind.add_argument("--until", type=date.fromisoformat, metavar="DATE", help="this day no more")
+        kind.add_argument("--format", choices=_FORMATS, default="text")
+    schema = commands.add_parser("migrate", help="bring the database to the schema of this version")
+    schema.set_defaults(run=_run_by("record_commands", "migrate_database"))
+    key = commands.add_parser("key", help="print a new key for CDS_REQUEST_KEYS")
+    key.set_defaults(run=_run_by("record_commands", "print_new_key"))
 
 
-def _now(document: dict[str, object], named: str | None, zone: tzinfo) -> datetime:
-    """The command line's now, else the request's, else the clock's."""
-    if named is not None:
-        return parse_now(named, zone, "--now")
-    own = now_named_by(document)
-    return parse_now(own, zone) if own is not None else datetime.now(zone)
+def _run_by(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """A command's own module, imported when it is run: a server's libraries take a second that no other command needs."""
+
+    def run(options: argparse.Namespace) -> int:
+        return int(getattr(import_module(f"hooks.{module}"), function)(options))
+
+    return run
 
 
-def _discovery(_options: argparse.Namespace) -> int:
-    print(encode(discovery(from_environment().client.terminology or load_terminology())))
-    return 0
-
-
-def _lint(options: argparse.Namespace) -> int:
-    # The models take a second to import, and no other command needs them.
-    from hooks.lint import lint_file  # noqa: PLC0415
-
-    complaints = [complaint for name in options.files for complaint in lint_file(Path(name))]
-    print("\n".join(complaints) if complaints else "Valid FHIR R4 as far as this check goes.")
-    return 2 if complaints else 0
-
-
-def _catalogue(options: argparse.Namespace) -> int:
-    if not options.check:
-        write_catalogue(options.folder)
-        return 0
-    stale = check_catalogue(options.folder)
-    print("\n".join(stale) if stale else "The catalogue pages are current.")
-    return 2 if stale else 0
+def _percent(text: str) -> int:
+    percent = int(text) if text.isdecimal() else -1
+    if not 0 <= percent <= _PERCENT:
+        msg = f"'{text}' is not a percentage from 0 to 100"
+        raise argparse.ArgumentTypeError(msg)
+    return percent

@@ -8,6 +8,7 @@ from hooks.settings import SettingsError
 from hooks.wire import ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW, SERVICES, Json
 
 _LONGEST_TEMPLATE = 1500  # characters, encoded: what record systems bear
+_SPECIFICATION = "2.0.1"  # the version of the standard that is implemented; the member itself is of 3.0
 _TITLES = {
     ORDER_SELECT: "Lenalidomide maintenance: order selection",
     ORDER_SIGN: "Lenalidomide maintenance: order signing",
@@ -38,6 +39,7 @@ def discovery(terminology: Terminology) -> Json:
                 "description": _DESCRIPTIONS[hook],
                 "id": service,
                 "prefetch": prefetch,
+                "version": _SPECIFICATION,
                 "usageRequirements": "All prefetch keys; what is missing is named on the card.",
             }
             for service, hook in SERVICES.items()

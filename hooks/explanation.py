@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from cds.evaluation import Evaluation, Judgement
 from cds.findings import Finding, Outcome, Recommendation
 from cds.level import Level
 from cds.snapshot import REQUIRED_KINDS, Supply
 from cds.thrombosis_risk import Score
 from hooks.card_kinds import shown_findings
+from hooks.prefetch import Supplied
+from hooks.shown import Shown
 from hooks.wire import Json, number
 
 
-def explanation(evaluation: Evaluation, hook: str, supplied: Mapping[str, Supply]) -> Json:
+def explanation(evaluation: Evaluation, shown: Shown, supplied: Supplied) -> Json:
     """The machine-readable explanation: every finding, shown or not, and everything that was not read."""
+    # As the rules saw it: an order whose drug is not known takes something away from what came.
+    supply = next((judgement.case.snapshot.supply for judgement in evaluation.judgements), supplied.supply)
     return {
         "protocol": {"id": evaluation.protocol.id, "version": evaluation.protocol.full_version},
         "now": evaluation.now.isoformat(timespec="seconds"),
         "drafts": [
             {"order": reference, **explained}
             for judgement in evaluation.judgements
-            for explained in [_explained(judgement, hook)]
+            for explained in [_explained(judgement, shown)]
             for reference in (judgement.regimen.references if judgement.regimen is not None else (None,))
         ],
-        "supplied": {kind: supplied.get(kind, Supply.ABSENT).value for kind in REQUIRED_KINDS},
-        "unread": [{"reference": item.reference, "why": item.why} for item in evaluation.unread],
+        "supplied": {kind: supply.get(kind, Supply.ABSENT).value for kind in REQUIRED_KINDS},
+        "unread": [*_short(supplied), *({"reference": item.reference, "why": item.why} for item in evaluation.unread)],
     }
 
 
-def _explained(judgement: Judgement, hook: str) -> Json:
+def _short(supplied: Supplied) -> list[Json]:
+    """The prefetch keys that failed or came in part, each once."""
+    listed = {one.key: one for kind in supplied.shortfalls.values() for one in kind}
+    return [
+        {"reference": f"prefetch.{key}", "why": f"{one.state.value}: {one.why}" if one.why else one.state.value}
+        for key, one in listed.items()
+    ]
+
+
+def _explained(judgement: Judgement, at_hook: Shown) -> Json:
     """What the drafts of one regimen share."""
-    shown = {finding.id for findings in shown_findings(judgement, hook).values() for finding in findings}
+    shown = {finding.id for findings in shown_findings(judgement, at_hook).values() for finding in findings}
     case, course = judgement.case, judgement.case.course
     failed = {finding.id for finding in judgement.findings if finding.outcome is Outcome.FAILED}
     return {

@@ -23,6 +23,16 @@ class MalformedError(Problem):
     status, code = 400, "structure"
 
 
+class UnauthenticatedError(Problem):
+    """Who calls could not be established. ``reason`` is for the log: who may not come in is not told why."""
+
+    status, code = 401, "login"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("", "")
+        self.reason = reason
+
+
 class NotFoundError(Problem):
     """No such service or page."""
 
@@ -47,6 +57,12 @@ class TooLargeError(Problem):
     status, code = 413, "too-long"
 
 
+class EncodedError(Problem):
+    """A body in an encoding that is not read; a small one could unpack to any size."""
+
+    status, code = 415, "not-supported"
+
+
 class UnsuitableError(Problem):
     """Well-formed, but it does not fit: another hook, a selection without a draft, an unknown protocol."""
 
@@ -59,9 +75,17 @@ class FaultError(Problem):
     status, code = 500, "exception"
 
 
+class UnrecordedError(Problem):
+    """Feedback that could not be made durable; the client may send it again."""
+
+    status, code = 503, "transient"
+
+
 def operation_outcome(problem: Problem) -> dict[str, Any]:
     """The one body of every refusal."""
-    issue: dict[str, Any] = {"severity": "error", "code": problem.code, "diagnostics": str(problem)}
+    issue: dict[str, Any] = {"severity": "error", "code": problem.code}
+    if str(problem):
+        issue["diagnostics"] = str(problem)
     if problem.field:
         issue["expression"] = [problem.field]
     return {"resourceType": "OperationOutcome", "issue": [issue]}

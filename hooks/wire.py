@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import simplejson
@@ -40,12 +40,20 @@ class HookRequest:
 def decode(body: bytes | str) -> Any:
     """JSON with exact decimals. NaN and Infinity, which are not JSON but are sent, become decimals nobody can use."""
     try:
-        return json.loads(body, parse_float=Decimal, parse_int=_whole, parse_constant=Decimal)
+        return json.loads(body, parse_float=_decimal, parse_int=_whole, parse_constant=Decimal)
     except RecursionError:
         raise MalformedError("", "the body is nested too deeply") from None
     except (ValueError, UnicodeDecodeError) as error:
         detail = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
         raise MalformedError("", f"the body is not JSON{detail}") from None
+
+
+def _decimal(digits: str) -> Decimal:
+    """An exponent that no decimal can hold is a number nobody can use."""
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        return Decimal("NaN")
 
 
 def _whole(digits: str) -> int | Decimal:
@@ -58,6 +66,11 @@ def encode(document: Mapping[str, Any]) -> str:
     text = _dumps(document, ensure_ascii=False)
     # Half a surrogate pair echoed from a request cannot be written in UTF-8, only escaped.
     return _dumps(document, ensure_ascii=True) if _HALF_CHARACTER.search(text) else text
+
+
+def encode_received(document: Mapping[str, Any]) -> str:
+    """Text of which ``decode`` makes the same again, whatever was received: also NaN, and half characters."""
+    return _dumps(document, ensure_ascii=True, allow_nan=True)
 
 
 def read_request(raw: object) -> HookRequest:
@@ -95,9 +108,9 @@ def number(value: Decimal | None) -> int | float | None:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _dumps(document: Mapping[str, Any], *, ensure_ascii: bool) -> str:
+def _dumps(document: Mapping[str, Any], *, ensure_ascii: bool, allow_nan: bool = False) -> str:
     return simplejson.dumps(
-        document, use_decimal=True, ensure_ascii=ensure_ascii, separators=(",", ":"), allow_nan=False
+        document, use_decimal=True, ensure_ascii=ensure_ascii, separators=(",", ":"), allow_nan=allow_nan
     )
 
 

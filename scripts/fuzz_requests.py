@@ -60,7 +60,7 @@ def main() -> int:
     seeds = [document for path in sorted(_REQUESTS.rglob("*.json")) if isinstance(document := _read(path), dict)]
     faults = 0
     for round_number in range(options.count):
-        chance = random.Random(f"{options.seed} {round_number}")  # noqa: S311 -- it needs a seed, not secrecy
+        chance = random.Random(f"{options.seed} {round_number}")
         request = deepcopy(chance.choice(seeds))
         for _ in range(chance.randint(1, 3)):
             _damage(request, chance)

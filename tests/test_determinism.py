@@ -82,7 +82,7 @@ def _change(container: Any, chance: random.Random) -> None:
 
 
 def _evaluate(lines: tuple[str, ...], surroundings: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(  # noqa: S603 -- our own command line on our own input
+    return subprocess.run(
         [sys.executable, "-c", _COMMAND, "evaluate", "--ndjson", "--now", _NOW],
         input="\n".join(lines).encode(),
         capture_output=True,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.answers import Answered, answered_cases, answered_requests
+from tests.support.fhir_server import FhirServerProcess, running_fhir_server
 from tests.support.fixtures import Json
 
 
@@ -27,3 +30,10 @@ def suggestions(answers: list[Answered]) -> list[Json]:
 @pytest.fixture(scope="session")
 def actions(answers: list[Answered]) -> list[Json]:
     return [action for answered in answers for action in answered.actions]
+
+
+@pytest.fixture(scope="session")
+def fhir_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FhirServerProcess]:
+    """A FHIR server as its own process."""
+    with running_fhir_server(tmp_path_factory.mktemp("fhir-server")) as process:
+        yield process

@@ -161,11 +161,3 @@ def test_an_unknown_page_is_not_found() -> None:
 def test_a_refusal_is_not_to_be_stored() -> None:
     response = client().post(f"/cds-services/{ORDER_SIGN}", data="{}")
     assert response.headers["Cache-Control"] == "no-store"
-
-
-def test_where_clients_are_authenticated_a_request_does_not_choose_the_time() -> None:
-    closed = create_app(Settings(open_mode=False)).test_client()
-    body = (INVALID / "now-is-no-date.json").read_bytes()
-    response = closed.post(f"/cds-services/{ORDER_SIGN}", data=body)
-    issue = assert_refused(response.status_code, response.get_data(as_text=True), 422)
-    assert issue["expression"] == [NOW]

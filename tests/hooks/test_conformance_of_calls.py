@@ -1,7 +1,4 @@
-"""The CDS Hooks standard (2.0.1, ballot of 3.0), rows 1 to 54 of the project's conformance list: what is called and how.
-
-Rows that bind only the client, and those about reading from a FHIR server, have no test here.
-"""
+"""The CDS Hooks standard (2.0.1, ballot of 3.0), rows 1 to 54 of the project's conformance list: what is called and how."""
 
 from __future__ import annotations
 
@@ -149,9 +146,10 @@ def test_r13_usage_requirements_are_a_sentence() -> None:
     assert all(isinstance(service["usageRequirements"], str) for service in discovered())
 
 
-def test_r14_r15_discovery_sends_only_members_that_every_version_knows() -> None:
-    known = {"hook", "id", "title", "description", "prefetch", "usageRequirements"}
+def test_r14_r15_discovery_sends_the_version_implemented_and_no_other_member_that_an_older_one_does_not_know() -> None:
+    known = {"hook", "id", "title", "description", "prefetch", "usageRequirements", "version"}
     assert [set(service) - known for service in discovered()] == [set(), set(), set()]
+    assert {service["version"] for service in discovered()} == {"2.0.1"}
 
 
 def test_r16_every_discovered_service_answers_at_its_id() -> None:

@@ -1,0 +1,156 @@
+"""One running service: who calls, what is fetched, the answer, its record, and feedback; knows no HTTP framework."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from uuid import uuid4
+
+from cds import load_protocols
+from cds.terminology import load_terminology
+from hooks.answering import answered
+from hooks.auth import Authenticator
+from hooks.clients import Client
+from hooks.decisions import Call
+from hooks.discovery import discovery
+from hooks.feedback import feedback_records
+from hooks.fetching import Fetcher
+from hooks.health import Health, one_line
+from hooks.key_sets import KeySets
+from hooks.now import now_named_by, parse_now, refuse_now
+from hooks.problems import EncodedError, MalformedError, NotFoundError, UnrecordedError
+from hooks.recorder import Recorder
+from hooks.settings import Settings
+from hooks.used_tokens import used_tokens
+from hooks.wire import SERVICES, Json, decode, encode
+
+SERVICES_PATH = "/cds-services"
+_PUBLIC_SANDBOX = "https://sandbox.cds-hooks.org"
+_OWN_MACHINE = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
+_log = logging.getLogger("lenalidomide_cds")
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A call as it came: its ``Authorization`` and ``Content-Encoding``, its body, and the instant it arrived."""
+
+    authorization: str | None
+    encoding: str | None
+    body: bytes
+    arrived: datetime
+
+
+class Service:
+    """All parts of one worker. Knowledge is read here, so that a faulty file stops the start and not an answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        load_protocols()
+        self.settings = settings
+        self.health = Health()
+        self._discovery = encode(discovery(settings.client.terminology or load_terminology()))
+        self._parts = ExitStack()
+        self._recorder = Recorder(settings.storage, self.health) if settings.storage else None
+        if self._recorder is not None:
+            self._parts.callback(self._recorder.close)
+        self._fetcher = Fetcher(settings.fetching, self.health)
+        self._parts.callback(self._fetcher.close)
+        self._authenticator = _authenticator(settings, self.health)
+
+    def discovery(self, authorization: str | None) -> str:
+        """The discovery document."""
+        self._caller(authorization, SERVICES_PATH)
+        return self._discovery
+
+    def answer(self, service: str, incoming: Incoming) -> tuple[str, str]:
+        """The response to a hook call as JSON text, and the id under which it is recorded."""
+        started = monotonic()
+        client = self._caller(incoming.authorization, f"{SERVICES_PATH}/{service}")
+        document = _document(service, incoming)
+        if not isinstance(document, dict):
+            raise MalformedError("body", "expected a JSON object")
+        now = self._now(document, client, incoming.arrived)
+        deadline = started + self.settings.fetching.budget
+        request = self._fetcher.complete(document, client, now, deadline)
+        explain = self.settings.explain
+        answer = answered(request, now=now, explain=explain, service=service, client=client)
+        for fault in answer.faults:
+            _log.error("%s", fault)
+        text = encode(answer.response)
+        identifier = str(uuid4())
+        if self._recorder is not None:
+            took = (monotonic() - started) * 1000
+            self._recorder.decision(
+                Call(identifier, service, client, request, incoming.arrived, now, explain, answer, text, took)
+            )
+        return text, identifier
+
+    def feedback(self, service: str, incoming: Incoming) -> None:
+        """Record feedback. Raises ``Problem`` where an entry is none, or where nothing can be recorded."""
+        paths = (f"{SERVICES_PATH}/{service}/feedback", f"{SERVICES_PATH}/{service}")
+        client = self._caller(incoming.authorization, *paths)
+        document = _document(service, incoming)
+        records, wrong = feedback_records(document, service, client.name, incoming.arrived)
+        if records:
+            if self._recorder is None:
+                raise UnrecordedError("feedback", "is not recorded by this service")
+            self._recorder.feedback(records)
+        if wrong is not None:
+            raise wrong
+
+    def state(self) -> Json:
+        """What of the service is degraded, what was counted, and how many records wait for the database."""
+        waiting = None if self._recorder is None else self._recorder.waiting
+        return {
+            "status": "degraded" if self.health.degraded else "ready",
+            "degraded": dict(self.health.degraded),
+            "counts": dict(self.health.counts),
+            "waiting": waiting,
+        }
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether pages of this origin may call (CORS)."""
+        if self.settings.open_mode:
+            return origin == _PUBLIC_SANDBOX or _OWN_MACHINE.fullmatch(origin) is not None
+        return any(origin in client.cors_origins for client in self.settings.clients)
+
+    def close(self) -> None:
+        """Finish what is under way."""
+        self._parts.close()
+
+    def _caller(self, authorization: str | None, *paths: str) -> Client:
+        if self._authenticator is None:
+            return self.settings.client
+        return self._authenticator.caller(authorization, paths)
+
+    def _now(self, document: Mapping[str, object], client: Client, arrived: datetime) -> datetime:
+        named = now_named_by(document)
+        if named is None:
+            return arrived.astimezone(client.time_zone)
+        if not self.settings.open_mode:
+            refuse_now()
+        return parse_now(named, client.time_zone)
+
+
+def _authenticator(settings: Settings, health: Health) -> Authenticator | None:
+    """None in open mode."""
+    if settings.open_mode:
+        return None
+    keys = KeySets(health, settings.fetching.ca_bundle)
+    keys.warm([client.identity for client in settings.clients if client.identity is not None])
+    folder = None if settings.storage is None else settings.storage.folder
+    return Authenticator(settings.clients, settings.tokens, keys, used_tokens(settings.tokens, folder, health))
+
+
+def _document(service: str, incoming: Incoming) -> object:
+    if service not in SERVICES:
+        raise NotFoundError("", f"no service '{service[:40]}'; there are {', '.join(SERVICES)}")
+    if incoming.encoding not in {None, "", "identity"}:
+        raise EncodedError(
+            "Content-Encoding", f"'{one_line(incoming.encoding, 20)}' is not read; send the body as it is"
+        )
+    return decode(incoming.body)
