@@ -88,12 +88,18 @@ def assess_kidney(
 
 def caps_on(snapshot: PatientSnapshot, protocol: Protocol, day: date) -> set[Level | None] | None:
     """The caps that creatinine and weight up to a day gave, for every sex possible; None when they could not be computed."""
+    values = clearances_on(snapshot, day)
+    return {cap_for(protocol, value, dialysis=False) for value in values} or None
+
+
+def clearances_on(snapshot: PatientSnapshot, day: date) -> tuple[Decimal, ...]:
+    """The clearances that creatinine and weight up to a day gave, lowest first: one for every sex possible, or none."""
     creatinine = _latest_creatinine(snapshot, day)
     weight = _latest_weight(snapshot, day) or _latest_weight(snapshot)
     if _missing(snapshot, creatinine, weight) or creatinine is None or weight is None:
-        return None
+        return ()
     values = _clearances(snapshot, weight.value, creatinine.value, day)
-    return {cap_for(protocol, value, dialysis=False) for value in values if value is not None}
+    return tuple(value for value in values if value is not None)
 
 
 def cap_for(protocol: Protocol, clearance: Decimal, *, dialysis: bool) -> Level | None:

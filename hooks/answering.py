@@ -11,13 +11,14 @@ from cds import evaluate, load_protocols
 from cds.evaluation import Evaluation
 from cds.fhir import Found, current_trials, read_drafts, read_snapshot
 from cds.protocol import Protocol
-from cds.snapshot import LENALIDOMIDE, Unread
+from cds.snapshot import LENALIDOMIDE, PatientSnapshot, Unread
 from hooks.card_profile import fitted
 from hooks.cards import Request, cards_for
 from hooks.clients import ANY_CLIENT, Client
 from hooks.explanation import explanation
 from hooks.problems import MalformedError, UnobtainableError, UnsuitableError
 from hooks.request_resources import read_resources
+from hooks.stages import Enter, untimed
 from hooks.wire import EXTENSION, PATIENT_VIEW, SERVICES, HookRequest, Json, read_request
 
 
@@ -30,6 +31,7 @@ class Answer:
 
     response: Json
     request: HookRequest
+    snapshot: PatientSnapshot
     evaluation: Evaluation
     explanation: Callable[[], Json]
 
@@ -58,7 +60,7 @@ def answer(
     return answered(request, now=now, protocol=protocol, explain=explain, client=client).response
 
 
-def answered(
+def answered(  # noqa: PLR0913 -- all but the request are named, and most have a default
     request: Mapping[str, Any],
     *,
     now: datetime,
@@ -67,15 +69,18 @@ def answered(
     service: str | None = None,
     client: Client = ANY_CLIENT,
     protocols: Mapping[str, Protocol] | None = None,
+    enter: Enter = untimed,
 ) -> Answer:
     """``answer`` with what it rests on.
 
-    ``service`` is the id of the endpoint called, where there is one; ``protocols`` are others than this version's own.
+    ``service`` is the id of the endpoint called, where there is one; ``protocols`` are others than this version's own;
+    ``enter`` is told of the stages "read", "judge" and "cards".
     """
+    enter("read")
     try:
         called = read_request(request)
         _check_hook(called, service)
-        return _answer(called, now, protocol, client, protocols or load_protocols(), explain=explain)
+        return _answer(called, now, protocol, client, protocols or load_protocols(), enter, explain=explain)
     except RecursionError:
         raise MalformedError("", "the body is nested too deeply") from None
 
@@ -86,6 +91,7 @@ def _answer(
     protocol: str | None,
     client: Client,
     protocols: Mapping[str, Protocol],
+    enter: Enter,
     *,
     explain: bool,
 ) -> Answer:
@@ -106,7 +112,9 @@ def _answer(
         Unread(reference, "its Medication was not supplied, so its drug is not known") for reference in unresolved
     )
     snapshot = read_snapshot(history, supplied.supply, reading, (*supplied.unread, *resources.refused, *note, *unknown))
+    enter("judge")
     evaluation = evaluate(snapshot, None if request.hook == PATIENT_VIEW else orders, chosen, now)
+    enter("cards")
     by_reference = {
         f"{item.resource.get('resourceType')}/{item.resource.get('id')}": item.resource
         for item in drafts
@@ -123,7 +131,7 @@ def _answer(
 
     if explain:
         response["extension"] = {f"{EXTENSION}.evaluation": explained()}
-    return Answer(response, request, evaluation, explained)
+    return Answer(response, request, snapshot, evaluation, explained)
 
 
 def _check_hook(request: HookRequest, service: str | None) -> None:

@@ -20,7 +20,7 @@ from hooks.problems import (
     UnauthenticatedError,
     operation_outcome,
 )
-from hooks.service import SERVICES_PATH, Incoming, Service
+from hooks.service import SERVICES_PATH, Incoming, Outgoing, Service
 from hooks.settings import Settings
 from hooks.wire import encode
 
@@ -47,10 +47,7 @@ def create_app(settings: Settings) -> Flask:
 
     @app.post(f"{SERVICES_PATH}/<name>")
     def call_service(name: str) -> Response:
-        text, decision = service.answer(name, _incoming())
-        response = _no_store(_json(text))
-        response.headers[DECISION_HEADER] = decision
-        return response
+        return _answered(service.answer(name, _incoming()), timed=settings.explain)
 
     @app.post(f"{SERVICES_PATH}/<name>/feedback")
     def take_feedback(name: str) -> Response:
@@ -81,7 +78,16 @@ def create_app(settings: Settings) -> Flask:
         service.health.count(f"answered {response.status_code}")
         return response
 
+    if settings.sandbox:
+        _add_sandbox(app, service)
     return app
+
+
+def _add_sandbox(app: Flask, service: Service) -> None:
+    # Only who asks for the page pays for what draws it.
+    from hooks.sandbox.pages import sandbox  # noqa: PLC0415
+
+    app.register_blueprint(sandbox(service))
 
 
 def _incoming() -> Incoming:
@@ -91,6 +97,14 @@ def _incoming() -> Incoming:
         request.get_data(cache=False),
         datetime.now(UTC),
     )
+
+
+def _answered(outgoing: Outgoing, *, timed: bool) -> Response:
+    response = _no_store(_json(outgoing.text))
+    response.headers[DECISION_HEADER] = outgoing.decision
+    if timed:
+        response.headers["Server-Timing"] = ", ".join(f"{stage};dur={took:.2f}" for stage, took in outgoing.stages)
+    return response
 
 
 def _with_origin(response: Response, service: Service) -> Response:

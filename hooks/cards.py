@@ -12,6 +12,7 @@ from cds.findings import Action, Finding, Indicator, Recommendation
 from cds.protocol import Protocol
 from cds.words import on
 from hooks.card_kinds import CHECKS, DOSE, OVERRIDE_REASONS, PREGNANCY, shown_findings
+from hooks.citations import NO_DOCUMENT, citations
 from hooks.markdown import escaped, headline
 from hooks.shown import Shown
 from hooks.suggestions import changes_an_order, suggestions_for
@@ -21,8 +22,6 @@ from hooks.wire import EXTENSION, Json
 _SYSTEM = "urn:lenalidomide-maintenance"
 NOT_CHECKED = "service.not-checked"
 """The topic of a card that says only what could not be looked at."""
-_NO_DOCUMENT = {"[policy]": "policy of this service", "[unverified]": "not verified in a source"}
-
 
 _GIVES_A_LEVEL = {Action.MODIFY, Action.PROCEED}
 _HEADINGS = {
@@ -69,7 +68,7 @@ def _not_checked(judgement: Judgement, evaluation: Evaluation, request: Request)
     parts = [
         "Nothing else was found to be wrong. Look these up by hand, or try again.",
         "*Rule:* What could not be looked at is never taken to be in order.",
-        f"*Source:* {_NO_DOCUMENT['[policy]']}",
+        f"*Source:* {NO_DOCUMENT['[policy]']}",
     ]
     return [
         {
@@ -248,24 +247,7 @@ def _line(finding: Finding, recommendation: Recommendation | None) -> str:
 
 
 def _sources(finding: Finding, protocol: Protocol) -> str:
-    """Where the rule stands: in the protocol's own documents if it does, else wherever it was taken from."""
-    own = [cite for cite in finding.sources if cite.partition(" ")[0] in protocol.sources]
-    candid = [cite for cite in finding.sources if cite in _NO_DOCUMENT]
-    places: dict[str, list[str]] = {}
-    for citation in [*own, *candid] if own and finding.inherited_from is None else finding.sources:
-        document, place = _cited(citation, protocol)
-        places.setdefault(document, []).append(place)
-    if not places:
-        return ""
-    texts = [f"{document} {', '.join(dict.fromkeys(found))}".strip() for document, found in places.items()]
+    """Where the rule stands."""
+    cited = citations(finding, protocol)
     inherited = f" (inherited from {finding.inherited_from})" if finding.inherited_from else ""
-    return f"*Source:* {escaped('; '.join(texts) + inherited)}"
-
-
-def _cited(citation: str, protocol: Protocol) -> tuple[str, str]:
-    """Document and place as a card prints them; an unread document is not cited as if it had been."""
-    source, _, place = citation.partition(" ")
-    document = protocol.documents.get(source)
-    if document is None:
-        return _NO_DOCUMENT.get(citation, citation), ""
-    return (f"{document.short} (not verified)", "") if document.checked == "not yet" else (document.short, place)
+    return f"*Source:* {escaped('; '.join(map(str, cited)) + inherited)}" if cited else ""

@@ -11,10 +11,10 @@ from pathlib import Path
 from cds.catalogue import check_catalogue, write_catalogue
 from cds.terminology import load_terminology
 from hooks.answering import answer
+from hooks.circumstances import NOW, parse_now, told
 from hooks.clients import Client
 from hooks.discovery import discovery
 from hooks.for_reading import cards_as_text
-from hooks.now import now_named_by, parse_now
 from hooks.prefetch import templates
 from hooks.problems import MalformedError, Problem, operation_outcome
 from hooks.settings import hospital_client
@@ -88,5 +88,5 @@ def _now(document: dict[str, object], named: str | None, zone: tzinfo) -> dateti
     """The command line's now, else the request's, else the clock's."""
     if named is not None:
         return parse_now(named, zone, "--now")
-    own = now_named_by(document)
+    own = told(document, NOW)
     return parse_now(own, zone) if own is not None else datetime.now(zone)

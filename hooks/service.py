@@ -6,15 +6,17 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
+from typing import Any
 from uuid import uuid4
 
 from cds import load_protocols
 from cds.terminology import load_terminology
 from hooks.answering import answered
 from hooks.auth import Authenticator
+from hooks.circumstances import CARD_PROFILE, NOW, known_profile, parse_now, refuse_what_is_told, told
 from hooks.clients import Client
 from hooks.decisions import Call
 from hooks.discovery import discovery
@@ -22,10 +24,10 @@ from hooks.feedback import feedback_records
 from hooks.fetching import Fetcher
 from hooks.health import Health, one_line
 from hooks.key_sets import KeySets
-from hooks.now import now_named_by, parse_now, refuse_now
 from hooks.problems import EncodedError, MalformedError, NotFoundError, UnrecordedError
 from hooks.recorder import Recorder
 from hooks.settings import Settings
+from hooks.stages import Stopwatch
 from hooks.used_tokens import used_tokens
 from hooks.wire import SERVICES, Json, decode, encode
 
@@ -43,6 +45,15 @@ class Incoming:
     encoding: str | None
     body: bytes
     arrived: datetime
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """The response as JSON text, the id under which it is recorded, and the milliseconds of each stage."""
+
+    text: str
+    decision: str
+    stages: tuple[tuple[str, float], ...]
 
 
 class Service:
@@ -66,28 +77,47 @@ class Service:
         self._caller(authorization, SERVICES_PATH)
         return self._discovery
 
-    def answer(self, service: str, incoming: Incoming) -> tuple[str, str]:
-        """The response to a hook call as JSON text, and the id under which it is recorded."""
-        started = monotonic()
-        client = self._caller(incoming.authorization, f"{SERVICES_PATH}/{service}")
+    def answer(self, service: str, incoming: Incoming) -> Outgoing:
+        """The response to a hook call."""
+        started, watch = monotonic(), Stopwatch("caller")
+        caller = self._caller(incoming.authorization, f"{SERVICES_PATH}/{service}")
+        watch.enter("decode")
         document = _document(service, incoming)
         if not isinstance(document, dict):
             raise MalformedError("body", "expected a JSON object")
-        now = self._now(document, client, incoming.arrived)
+        client, now = self.circumstances(document, caller, incoming.arrived)
+        watch.enter("fetch")
         deadline = started + self.settings.fetching.budget
-        request = self._fetcher.complete(document, client, now, deadline)
+        request = self.completed(document, client, now, deadline)
         explain = self.settings.explain
-        answer = answered(request, now=now, explain=explain, service=service, client=client)
+        answer = answered(request, now=now, explain=explain, service=service, client=client, enter=watch.enter)
         for fault in answer.faults:
             _log.error("%s", fault)
+        watch.enter("encode")
         text = encode(answer.response)
+        watch.enter("record")
         identifier = str(uuid4())
         if self._recorder is not None:
             took = (monotonic() - started) * 1000
             self._recorder.decision(
                 Call(identifier, service, client, request, incoming.arrived, now, explain, answer, text, took)
             )
-        return text, identifier
+        return Outgoing(text, identifier, watch.stop())
+
+    def circumstances(self, document: Mapping[str, Any], caller: Client, arrived: datetime) -> tuple[Client, datetime]:
+        """The client as a request wants it treated, and its now; in open mode alone the request has a say in either."""
+        if not self.settings.open_mode:
+            refuse_what_is_told(document)
+        now, profile = told(document, NOW), told(document, CARD_PROFILE)
+        client = caller if profile is None else replace(caller, card_profile=known_profile(profile))
+        return client, arrived.astimezone(client.time_zone) if now is None else parse_now(now, client.time_zone)
+
+    def completed(
+        self, document: Mapping[str, Any], client: Client, now: datetime, deadline: float | None = None
+    ) -> Mapping[str, Any]:
+        """The request with what its prefetch lacked, until an instant of ``time.monotonic``: by default within the budget."""
+        budgeted = monotonic() + self.settings.fetching.budget
+        return self._fetcher.complete(document, client, now, budgeted if deadline is None else deadline)
 
     def feedback(self, service: str, incoming: Incoming) -> None:
         """Record feedback. Raises ``Problem`` where an entry is none, or where nothing can be recorded."""
@@ -126,14 +156,6 @@ class Service:
         if self._authenticator is None:
             return self.settings.client
         return self._authenticator.caller(authorization, paths)
-
-    def _now(self, document: Mapping[str, object], client: Client, arrived: datetime) -> datetime:
-        named = now_named_by(document)
-        if named is None:
-            return arrived.astimezone(client.time_zone)
-        if not self.settings.open_mode:
-            refuse_now()
-        return parse_now(named, client.time_zone)
 
 
 def _authenticator(settings: Settings, health: Health) -> Authenticator | None:

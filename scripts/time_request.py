@@ -15,7 +15,7 @@ from statistics import median, quantiles
 from time import perf_counter_ns
 
 from hooks import answer
-from hooks.now import now_named_by, parse_now
+from hooks.circumstances import NOW, parse_now, told
 from hooks.wire import decode, encode
 
 _REQUEST = "order-select-renal-decline.json"
@@ -53,7 +53,7 @@ def _stamps(body: bytes) -> tuple[int, ...]:
     begun = perf_counter_ns()
     request = decode(body)
     decoded = perf_counter_ns()
-    named = now_named_by(request)
+    named = told(request, NOW)
     assert named is not None, f"{_REQUEST} names no now"
     response = answer(request, now=parse_now(named, UTC))
     answered = perf_counter_ns()

@@ -105,6 +105,7 @@ class Terminology:
         self.procedure_names = _names(raw["procedures"])
         self._procedure_words = _words(raw["procedures"])
         answers = raw["answers"] | raw["responses"]
+        self._answer_entries = answers
         self._answers = _index(answers)
         self._answer_strings = {
             text.casefold(): token for token, entry in answers.items() for text in entry.get("strings", [])
@@ -197,9 +198,16 @@ class Terminology:
     def orderable(self, token: str) -> tuple[str, Mapping[str, str]]:
         """An order that a suggestion creates: its name and its coding."""
         entry = self._orderables[token]
+        return str(entry["name"]), self._first_coding(entry)
+
+    def coded_answer(self, token: str) -> Mapping[str, str]:
+        """The coding of an answer such as ``negative``."""
+        return self._first_coding(self._answer_entries[token])
+
+    def _first_coding(self, entry: Mapping[str, Any]) -> Mapping[str, str]:
         system, codes = next(iter(entry["codes"].items()))
         code, display = next(iter(codes.items()))
-        return str(entry["name"]), {"system": self.system_uris[system], "code": code, "display": display}
+        return {"system": self.system_uris[system], "code": code, "display": display}
 
     def product_like(self, token: str, original: Coding | None, strength_mg: Decimal) -> tuple[str, str, str] | None:
         """A product of another strength in the same code system, brand for brand: its system's key, code and display.
