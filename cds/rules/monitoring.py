@@ -10,7 +10,7 @@ from cds.parameters import Threshold
 from cds.pregnancy import HCG
 from cds.recommend import next_step, step_is_earned
 from cds.rules.rule import Report, rule
-from cds.snapshot import Fault
+from cds.snapshot import Fault, Supply
 from cds.words import NAMES, amount, listed, of_result, of_unread, on
 
 _WITH_UNITS = (*COUNTS, "creatinine", "body-weight", "body-weight-stated", HCG)
@@ -33,27 +33,48 @@ def _limit(case: Case, token: str) -> Threshold:
 )
 def cbc_due(case: Case) -> Report | None:
     """Neutrophils or platelets are missing, too old or undecidable."""
-    problems = [problem for token in COUNTS if (problem := _problem(case, token))]
+    problems = _problems(case)
     if not problems or case.treatment_is_over:
         return None
+    may_exist = any(_is_missing(case, token) for token in COUNTS) and not _supply(case).proves_absence
+    look = "It may be in the record all the same; look there first. " if may_exist else ""
     return Report(
         Indicator.WARNING,
         f"Blood count needed before lenalidomide: {listed(problems)}",
-        f"Order a blood count with differential; it may be at most {plain(case.cbc_window)} days old now.",
+        f"{look}Order a blood count with differential; it may be at most {plain(case.cbc_window)} days old now.",
         tuple(of_result(result) for result in case.latest_counts),
         None if case.regimen is None else Action.DEFER,
         ("cbc",),
     )
 
 
+def _problems(case: Case) -> list[str]:
+    """What is wrong with each count; what did not come is named together."""
+    missing = [NAMES[token] for token in COUNTS if _is_missing(case, token)]
+    problems = [problem for token in COUNTS if not _is_missing(case, token) and (problem := _problem(case, token))]
+    if not missing:
+        return problems
+    supply = _supply(case)
+    if supply.proves_absence:
+        return [*(f"no {name}" for name in missing), *problems]
+    return [f"{listed(missing)} not available (laboratory data {supply.value})", *problems]
+
+
+def _is_missing(case: Case, token: str) -> bool:
+    return case.count(token) is None and case.hides_newer(token) is None
+
+
+def _supply(case: Case) -> Supply:
+    return case.snapshot.supplied("Observation")
+
+
 def _problem(case: Case, token: str) -> str:
+    """What is wrong with a count that came; empty where nothing is."""
     result, name = case.count(token), NAMES[token]
     hidden = case.hides_newer(token)
     if hidden is not None:
         return f"{name} of {on(hidden.day, case.today)} could not be read"
-    if result is None:
-        supply = case.snapshot.supplied("Observation")
-        return f"no {name}" if supply.proves_absence else f"{name} not available (laboratory data {supply.value})"
+    assert result is not None
     age = (case.today - result.day).days
     if age > case.cbc_window:
         return f"{name} {'are' if token == PLATELETS else 'is'} {age} days old ({on(result.day, case.today)})"
