@@ -6,6 +6,7 @@ import html
 import re
 from textwrap import indent
 
+from hooks.markdown import UNSEEN
 from hooks.wire import EXTENSION, Json
 
 _RULE = "─" * 78
@@ -31,5 +32,5 @@ def _card(card: Json) -> str:
 
 
 def _plain(markdown: str) -> str:
-    text = re.sub(r"(?<!\\)\*\*?", "", markdown)
+    text = re.sub(r"(?<!\\)\*\*?", "", markdown).replace(UNSEEN, "")
     return html.unescape(re.sub(r"\\(.)", r"\1", text)).replace("\n\n", "\n")

@@ -7,7 +7,9 @@ import unicodedata
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]#|~<>&]")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
-_ADDRESS = re.compile(r"((?:https?|ftp|mailto|xmpp)(?=:)|www(?=\.)|[\w.+-]+(?=@))(.)", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:https?|ftp|mailto|xmpp)(?=:)|www(?=\.)|[\w.+-](?=@)", re.IGNORECASE)
+UNSEEN = "\N{ZERO WIDTH SPACE}"
+"""What keeps an address from becoming a link."""
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
 # A list, or the line under a heading.
 _LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
@@ -31,8 +33,11 @@ def _one_line(text: str) -> str:
 
 
 def _unlinked(match: re.Match[str]) -> str:
-    """GFM makes a link of every address; one from a request must stay text."""
-    return f"{match[1]}\\{match[2]}"
+    """GFM makes a link of every address; one from a request must stay text.
+
+    A backslash is not enough: several renderers look for addresses once escapes have been resolved.
+    """
+    return match[0] + UNSEEN
 
 
 def headline(text: str) -> str:
