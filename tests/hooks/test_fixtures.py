@@ -14,7 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks import wire
-from tests.support.fixtures import ODD, REQUESTS, Json, action, ask, explanation, fired, load, post_text, service_of
+from tests.support.fixtures import (
+    ODD,
+    REQUESTS,
+    Json,
+    action,
+    ask,
+    explanation,
+    fired,
+    load,
+    post_text,
+    service_of,
+    unread,
+)
 
 # What is recommended for each draft, and what the cards say; no summary is no card.
 EXPECTED: dict[str, tuple[list[str], list[str]]] = {
@@ -43,9 +55,27 @@ EXPECTED: dict[str, tuple[list[str], list[str]]] = {
         ["hold"],
         ["Hold lenalidomide: ANC 0.4 ×10⁹/L (20 Nov), below 0.5"],
     ),
+    "order-sign-high-liver-enzymes": (["hold"], ["Hold lenalidomide: ALT 168 U/L (28 Jan), upper limit 40"]),
+    "order-sign-laboratory-outage": (
+        ["defer"],
+        [
+            "Blood count needed before lenalidomide: ANC and platelets not available (laboratory data supplied only in part)"
+        ],
+    ),
+    "order-sign-low-platelets": (
+        ["hold"],
+        [
+            "Hold lenalidomide: platelets 24 ×10⁹/L (3 Dec), below 30",
+            "Weigh aspirin against bleeding: platelets 24 ×10⁹/L (3 Dec)",
+        ],
+    ),
     "order-sign-missing-cbc": (
         ["defer"],
         ["Blood count needed before lenalidomide: no ANC and no platelets"],
+    ),
+    "order-sign-neutropenia-at-lowest-dose": (
+        ["hold"],
+        ["Hold lenalidomide: ANC 0.4 ×10⁹/L (7 Jan), below 0.5"],
     ),
     "order-sign-neutropenia-in-weekly-counts": (
         ["hold"],
@@ -57,9 +87,32 @@ EXPECTED: dict[str, tuple[list[str], list[str]]] = {
         ["Start at 10 mg once daily, days 1–28, not 15 mg once daily, days 1–28"],
     ),
     "order-sign-pregnancy-recorded": (["discontinue"], ["Stop lenalidomide: pregnancy recorded (1 Aug)"]),
+    "order-sign-progression": (["discontinue"], ["Stop lenalidomide maintenance: the myeloma progresses (20 Sep)"]),
+    "order-sign-renal-decline-again": (
+        ["modify 2.5/28"],
+        ["Reduce to 2.5 mg once daily, days 1–28: CrCl 27.3 mL/min (1 Oct)"],
+    ),
+    "order-sign-second-cancer": (["proceed 10/28"], ["New cancer during treatment: second cancer (27 Nov)"]),
+    "order-sign-second-neutropenia": (["hold"], ["Hold lenalidomide: ANC 0.4 ×10⁹/L (25 Feb), below 0.5"]),
     "order-sign-several-interactions": (
         ["hold"],
         ["Pembrolizumab with lenalidomide and dexamethasone: increased mortality in trials"],
+    ),
+    "order-sign-synthea-record": (
+        ["defer"],
+        [
+            "Kidney function not known: creatinine is 323 days old",
+            "No thrombosis prophylaxis on record",
+            (
+                "Liver tests without an upper limit cannot be graded: ALT 34.681 U/L (27 Feb 2020), AST 16.877 U/L (27 Feb 2020) "
+                "and bilirubin 0.159 mg/dL…"
+            ),
+        ],
+    ),
+    "order-sign-treated-embolism": (["proceed 10/28"], []),
+    "order-sign-trial-escalation": (
+        ["proceed 10/28"],
+        ["May be increased one level, to 15 mg once daily, days 1–28"],
     ),
     "order-sign-trial-patient": (
         ["modify 5/28"],
@@ -69,6 +122,7 @@ EXPECTED: dict[str, tuple[list[str], list[str]]] = {
         ["discontinue"],
         ["Stop by protocol: 1 year after transplant reached on 11 Sep"],
     ),
+    "order-sign-two-years-in-order": (["proceed 15/28"], []),
     "order-sign-untreated-thrombosis": (
         ["hold"],
         ["Hold lenalidomide: venous thromboembolism (4 Mar), no anticoagulant at a treating dose"],
@@ -82,8 +136,11 @@ EXPECTED: dict[str, tuple[list[str], list[str]]] = {
         ["defer"],
         ["Do not renew yet: pregnancy test needed, last negative 27 Aug, 8 days ago (at most 7 days)"],
     ),
+    "order-sign-young-woman-in-order": (["proceed 10/28"], []),
     "patient-view-stale-creatinine": ([], ["Creatinine due: creatinine is 140 days old"]),
 }
+# Prefetch keys that came as an error.
+NOT_SENT = {"order-sign-laboratory-outage": ["prefetch.counts"]}
 VALID = sorted(REQUESTS.glob("*.json"))
 STOPPED = [
     REQUESTS / "order-sign-first-neutropenia.json",
@@ -132,7 +189,7 @@ def test_a_valid_request_is_answered_as_its_story_tells(file: Path) -> None:
 
 @pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
 def test_a_valid_request_holds_nothing_that_cannot_be_read(file: Path) -> None:
-    assert explanation(answer_to(file))["unread"] == []
+    assert list(unread(answer_to(file))) == NOT_SENT.get(file.stem, [])
 
 
 @pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
