@@ -17,7 +17,7 @@ from waitress.server import create_server
 from hooks.app import create_app
 from hooks.for_reading import cards_as_text
 from hooks.service import Service
-from hooks.settings import Settings, check_folder, check_host, from_environment
+from hooks.settings import Settings, check_folder, check_host, from_environment, with_sandbox
 from hooks.store import shown_url
 
 _CONNECTIONS = 1000
@@ -33,8 +33,8 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Serve, and show the answer to a bundled request."""
-    with _serving(options) as run:
+    """Serve with the sandbox page, and show the answer to a bundled request."""
+    with _serving(options, sandbox=True) as run:
         threading.Thread(target=run, daemon=True).start()
         body = (files("fhir_fixtures") / "requests" / _DEMO_REQUEST).read_bytes()
         url = f"http://{options.host}:{options.port}/cds-services/lenalidomide-order-select"
@@ -42,13 +42,14 @@ def demo(options: argparse.Namespace) -> int:
         response = requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=10)
         response.raise_for_status()
         print(cards_as_text(response.json()))
-        print("\nStill serving; stop with Ctrl-C.", flush=True)
+        print(f"\nMore patients, and why: http://{options.host}:{options.port}/sandbox")
+        print("Still serving; stop with Ctrl-C.", flush=True)
         threading.Event().wait()
     return 0
 
 
 @contextmanager
-def _serving(options: argparse.Namespace) -> Iterator[Callable[[], None]]:
+def _serving(options: argparse.Namespace, *, sandbox: bool = False) -> Iterator[Callable[[], None]]:
     """The server, ready to run; at the end what is under way is finished."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     # Of the libraries' words only the warnings.
@@ -56,6 +57,8 @@ def _serving(options: argparse.Namespace) -> Iterator[Callable[[], None]]:
     # What is written is about patients: nobody else on this machine reads it.
     os.umask(0o077)
     settings = from_environment(options.protocol)
+    if sandbox:
+        settings = with_sandbox(settings)
     check_host(settings, options.host)
     check_folder(settings)
     app = create_app(settings)
@@ -83,6 +86,8 @@ def _greeting(options: argparse.Namespace, settings: Settings) -> Iterator[str]:
     yield f"Serving {options.protocol} on http://{options.host}:{options.port}/cds-services"
     if settings.open_mode:
         yield "OPEN MODE: no client authentication, this machine only, for trying out. Not for patients."
+        if settings.sandbox:
+            yield f"Sandbox page: http://{options.host}:{options.port}/sandbox"
     else:
         yield f"Clients: {', '.join(client.name for client in settings.clients)}"
     if settings.storage is not None:

@@ -83,6 +83,7 @@ class Settings:
     fetching: Fetching = field(default_factory=Fetching)
     storage: Storage | None = None
     threads: int = 32
+    sandbox: bool = False
 
     @property
     def open_mode(self) -> bool:
@@ -94,7 +95,7 @@ def from_environment(protocol: str | None = None) -> Settings:
     """The settings that the operator's page lists. ``SettingsError`` names one that cannot be used."""
     client = hospital_client(protocol)
     clients = _clients(client)
-    return Settings(
+    settings = Settings(
         client if clients else replace(client, fhir_servers=_open_fhir_servers()),
         clients,
         _one_of("CDS_EXPLAIN", ("0", "1"), "0") == "1",
@@ -114,6 +115,17 @@ def from_environment(protocol: str | None = None) -> Settings:
         storage(pseudonym_key_required=bool(clients)),
         _whole("CDS_THREADS", 32, "threads"),
     )
+    return with_sandbox(settings) if _one_of("CDS_SANDBOX", ("0", "1"), "0") == "1" else settings
+
+
+def with_sandbox(settings: Settings) -> Settings:
+    """The settings with the sandbox page, which needs explained answers; ``SettingsError`` where clients are configured."""
+    if not settings.open_mode:
+        msg = (
+            "CDS_SANDBOX is for trying out, on this machine and without CDS_CLIENTS: its page is no place for patients"
+        )
+        raise SettingsError(msg)
+    return replace(settings, explain=True, sandbox=True)
 
 
 def hospital_client(protocol: str | None = None) -> Client:

@@ -28,7 +28,6 @@ def kinds(card: Json) -> list[list[str]]:
     return [[action["type"] for action in suggestion["actions"]] for suggestion in card.get("suggestions", [])]
 
 
-@pytest.mark.xdist_group("answers")
 def test_every_suggestion_of_every_answer_has_one_action_and_a_uuid_of_its_own(cards: list[Json]) -> None:
     assert any(len(offer["actions"]) > 1 for card in cards for offer in card.get("suggestions", []))
     for card in (fitted(card, "epic") for card in cards):

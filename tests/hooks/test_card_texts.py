@@ -13,8 +13,6 @@ from tests.support.drafts import asked, draft, line, supply
 from tests.support.fhir import NOW
 from tests.support.fixtures import EVALUATION, Json
 
-pytestmark = pytest.mark.xdist_group("answers")
-
 DECISION = "org.lenalidomide-maintenance.decision"
 MARKUP = "<img src=x onerror=alert(1)> &lt;b&gt; **bold** _it_ [link](https://evil.example) `code` ~~gone~~ | cell\n# Heading"
 ADDRESS = "see https://evil.example/a and www.evil.example"

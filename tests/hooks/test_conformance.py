@@ -9,14 +9,11 @@ import re
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from tests.support.answers import Answered, answered_cases
 from tests.support.fixtures import Json
 from tests.support.json_diff import voids
-
-pytestmark = pytest.mark.xdist_group("answers")
 
 RAW_MARKUP = re.compile(r"<\s*[a-zA-Z/!]")
 

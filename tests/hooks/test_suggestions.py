@@ -15,8 +15,6 @@ from tests.support.fhir import NOW, RXNORM, UCUM
 from tests.support.fixtures import EVALUATION, Json, post_text
 from tests.support.json_diff import changes
 
-pytestmark = pytest.mark.xdist_group("answers")
-
 CODING = "medicationCodeableConcept.coding[0]"
 PRODUCT = {f"{CODING}.code", f"{CODING}.display", "medicationCodeableConcept.text"}
 DOSE = "dosageInstruction[0].doseAndRate[0].doseQuantity.value"

@@ -1,0 +1,342 @@
+// The page as a record system: it holds one request, sends it to the service, and shows what comes back.
+// The request is kept as text, so that what is sent is exactly what was shown. Markup comes from the server.
+
+import { placeOf } from "./places.js";
+import { drawTimeline } from "./timeline.js";
+
+const $ = (id) => document.getElementById(id);
+const ALWAYS = ["banner", "controls", "order", "cards"];
+const TABS = ["why", "protocols", "results", "exchange", "case"];
+const narrow = matchMedia("(max-width: 56rem)");
+
+// `request` is the text that was judged; what is typed over it in the text box is not, until it is sent.
+const state = {
+  story: "", title: "", tab: "why", service: "", request: "", response: "", status: 0, stages: "", earlier: "",
+  overridden: {}, accepted: [],
+};
+
+// --- Calls ---
+
+async function post(url, body) {
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch(url, { method: "POST", headers, body: typeof body === "string" ? body : JSON.stringify(body) });
+  return { status: response.status, text: await response.text(), headers: response.headers };
+}
+
+async function ask(path, body) {
+  const { status, text } = body ? await post(path, body) : await fetched(path);
+  const document = JSON.parse(text);
+  if (status !== 200) throw new Error(document.issue?.[0]?.diagnostics ?? `status ${status}`);
+  return document;
+}
+
+async function fetched(path) {
+  const response = await fetch(path);
+  return { status: response.status, text: await response.text() };
+}
+
+// --- One thing after the other ---
+
+let queue = Promise.resolve();
+let waiting = 0;
+
+// What goes wrong is told, and what is on the screen stays. The page is ready when nothing is under way.
+function carefully(work) {
+  return (...given) => {
+    waiting += 1;
+    document.body.removeAttribute("data-ready");
+    queue = queue.then(() => work(...given)).catch((error) => tell("wrong", error.message)).then(() => {
+      waiting -= 1;
+      if (!waiting) document.body.setAttribute("data-ready", "");
+    });
+  };
+}
+
+// --- The request on the screen ---
+
+async function show(request, service) {
+  if (request.includes('"draftOrders"')) state.earlier = request;
+  const called = await post(`/cds-services/${service}`, request);
+  Object.assign(state, {
+    service, request, response: called.text, status: called.status, stages: called.headers.get("Server-Timing") ?? "",
+  });
+  $("request").value = request;
+  noteUnsent();
+  await draw([...ALWAYS, state.tab]);
+  hear();
+}
+
+async function draw(panels) {
+  const { request, response, status, stages, overridden, accepted } = state;
+  const view = await ask("/sandbox/view", { request, response, status, stages, overridden, accepted, panels });
+  const focused = document.activeElement?.id;
+  for (const [name, html] of Object.entries(view.panels)) $(name).innerHTML = html;
+  if (panels.includes("cards")) {
+    if (view.timeline) drawTimeline($("timeline"), view.timeline);
+    else $("timeline").replaceChildren();
+  }
+  if (focused && document.activeElement?.id !== focused) $(focused)?.focus({ preventScroll: true });
+  if (panels.includes("exchange")) await draw(["lint"]);
+}
+
+// A change of the request, as it stands in the text box; one that is refused leaves everything as it was.
+async function change(wanted) {
+  const { response, status, earlier } = state;
+  try {
+    const made = await ask("/sandbox/edit", { request: $("request").value, response, status, change: { ...wanted, earlier } });
+    await show(made.request, made.service);
+  } catch (error) {
+    await draw([...ALWAYS, state.tab]);
+    throw error;
+  }
+}
+
+async function pick(name, { remembered = false } = {}) {
+  const story = await ask(`/sandbox/stories/${name}`);
+  begin(name, document.querySelector(`[data-story="${CSS.escape(name)}"] b`).textContent);
+  await show(story.request, story.service);
+  if (!remembered) remember("pushState");
+}
+
+async function open(file) {
+  let text;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+  } catch {
+    throw new Error(`${file.name} is not text in UTF-8, so it is no request and no Bundle.`);
+  }
+  const made = await ask("/sandbox/open", { text });
+  begin("", file.name);
+  if (TABS.includes(state.tab)) remember("pushState");
+  await show(made.request, made.service);
+  tell("said", `${file.name} is open.`);
+  if (state.status !== 200) await choose("exchange");
+}
+
+function begin(story, title) {
+  Object.assign(state, { story, title, earlier: "", overridden: {}, accepted: [] });
+  $("chosen-title").textContent = title;
+  for (const button of document.querySelectorAll("[data-story]")) {
+    if (button.dataset.story === story) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+  }
+}
+
+function noteUnsent() {
+  $("unsent").hidden = $("request").value === state.request;
+}
+
+// --- The cards ---
+
+async function accept(button) {
+  const card = button.closest("[data-card]");
+  const [uuid, suggestion, label] = [card.dataset.card, button.dataset.accept, button.textContent];
+  await feedback(uuid, { outcome: "accepted", acceptedSuggestions: [{ id: suggestion }] });
+  // What only adds an order leaves its card standing: it is not to be ordered twice.
+  if (button.dataset.adds) state.accepted.push(suggestion);
+  await change({ kind: "accept", card: uuid, suggestion });
+  tell("said", `Accepted: ${label}. The order was judged again; feedback was recorded.`);
+  $("desk").focus({ preventScroll: true });
+}
+
+async function override(form) {
+  const card = form.closest("[data-card]");
+  const option = form.reason.selectedOptions[0];
+  const comment = form.comment.value.trim();
+  const reason = { code: option.value, system: option.dataset.system };
+  await feedback(card.dataset.card, { outcome: "overridden", overrideReason: comment ? { reason, userComment: comment } : { reason } });
+  if (card.dataset.decision) state.overridden[card.dataset.decision] = [option.textContent, comment].filter(Boolean).join(": ");
+  await draw(["cards"]);
+  tell("said", `Overridden: ${option.textContent}. Feedback was recorded; the same advice stays overridden at the next hook.`);
+  $("desk").focus({ preventScroll: true });
+}
+
+async function feedback(card, told) {
+  const entry = { card, outcomeTimestamp: new Date().toISOString(), ...told };
+  const answer = await post(`/cds-services/${state.service}/feedback`, { feedback: [entry] });
+  if (answer.status !== 200) throw new Error(`The feedback was not recorded: ${answer.text}`);
+}
+
+// --- Tabs, places, copies ---
+
+async function choose(name, { focus = false } = {}) {
+  state.tab = name;
+  for (const tab of document.querySelectorAll("[role=tab]")) {
+    const chosen = tab.id === `tab-${name}`;
+    tab.setAttribute("aria-selected", String(chosen));
+    tab.tabIndex = chosen ? 0 : -1;
+    if (chosen && focus) tab.focus();
+    $(tab.getAttribute("aria-controls")).hidden = !chosen;
+  }
+  remember("replaceState");
+  if (state.request) await draw([name]);
+  if (name === "exchange" && !$("discovery").textContent) {
+    $("discovery").textContent = JSON.stringify(await ask("/cds-services"), null, 1);
+  }
+}
+
+async function find(place) {
+  await choose("exchange");
+  const box = $("request");
+  const { at: [from, to], exact } = placeOf(box.value, place);
+  const lines = box.value.split("\n").length;
+  const line = box.value.slice(0, from).split("\n").length;
+  box.focus({ preventScroll: true });
+  box.setSelectionRange(from, to);
+  box.scrollTop = Math.max(0, (line - 5) * (box.scrollHeight / lines));
+  box.scrollIntoView({ block: "center" });
+  tell("said", exact ? `${place}: line ${line}` : `${place} is missing; it would belong here, line ${line}`);
+}
+
+async function copy(text) {
+  await navigator.clipboard.writeText(text);
+  tell("said", "Copied.");
+}
+
+// As a here-document: an argument of a command cannot be as long as a request.
+function curl() {
+  const url = `${location.origin}/cds-services/${state.service}`;
+  return `curl -sS -X POST -H 'Content-Type: application/json' '${url}' --data-binary @- <<'REQUEST'\n${$("request").value}\nREQUEST\n`;
+}
+
+function save(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text]));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+function remember(how) {
+  const { story, tab } = state;
+  history[how](null, "", `?${new URLSearchParams(story ? { patient: story, tab } : { tab })}`);
+}
+
+// --- Words ---
+
+let fading = 0;
+
+function tell(where, words) {
+  clearTimeout(fading);
+  $("said").textContent = "";
+  $("wrong").textContent = "";
+  $(where).textContent = words;
+  if (where === "said") fading = setTimeout(() => { $("said").textContent = ""; }, 8000);
+}
+
+// For who does not see the cards change.
+function hear() {
+  const headlines = [...document.querySelectorAll("#cards article")].map((card) =>
+    `${card.querySelector(".indicator").lastChild.textContent.trim()}: ${card.querySelector("h3").textContent}`);
+  const told = state.status === 200 ? headlines.join(". ") || "no card" : `refused with status ${state.status}`;
+  $("heard").textContent = `${$("banner").querySelector("h2")?.textContent ?? state.title}: ${told}`;
+}
+
+// --- What the visitor does ---
+
+const CLICKS = {
+  "[data-story]": async (button) => {
+    $("patient-list").open = !narrow.matches;
+    tell("said", "");
+    await pick(button.dataset.story);
+    if (narrow.matches) $("banner").scrollIntoView();
+  },
+  "#start-over": () => pick(state.story),
+  "[data-accept]": accept,
+  "[data-find]": (button) => find(button.dataset.find),
+  "[data-go]": (button) => choose(button.dataset.go, { focus: true }),
+  "[role=tab]": (button) => choose(button.id.slice("tab-".length)),
+  "[data-edit=renew]": () => change({ kind: "renew" }),
+  "[data-now]": (button) => {
+    $("now").value = button.dataset.now;
+    return change(fields($("now").form));
+  },
+  "#send": async () => {
+    const made = await ask("/sandbox/open", { text: $("request").value });
+    await show(made.request, made.service);
+    tell("said", "Sent.");
+  },
+  "#copy-curl": () => copy(curl()),
+  "#copy-request": () => copy($("request").value),
+  "#save-request": () => save($("request").value, "request.json"),
+  "#copy-case": () => copy($("case-text").textContent),
+  "#save-case": () => save($("case-text").textContent, "case.yaml"),
+};
+
+// What was chosen when it happened, whatever is drawn until its turn comes.
+function fields(scope) {
+  const inputs = [...scope.querySelectorAll("input[name], select[name]")];
+  return { kind: scope.dataset.edit, ...scope.dataset, ...Object.fromEntries(inputs.map((one) => [one.name, one.value])) };
+}
+
+const changed = carefully(async (wanted) => {
+  tell("said", "");
+  await change(wanted);
+});
+
+document.addEventListener("click", (event) => {
+  for (const [selector, act] of Object.entries(CLICKS)) {
+    const found = event.target.closest(selector);
+    if (found) return carefully(act)(found);
+  }
+});
+
+// A date is being typed as long as the field has the focus: each digit makes a date, but not the one that is meant.
+const IS_TYPED = "input[type=date], input[type=datetime-local]";
+let typed = null;
+
+function commit(input) {
+  const scope = input.closest("[data-edit]");
+  typed = null;
+  if (scope && input.isConnected) changed(fields(scope));
+}
+
+document.addEventListener("change", (event) => {
+  const { target } = event;
+  if (target.id === "file" && target.files.length) {
+    const [file] = target.files;
+    carefully(open)(file);
+    target.value = "";
+  } else if (target.matches(IS_TYPED)) typed = target;
+  else if (target.closest("[data-edit]")) commit(target);
+});
+document.addEventListener("focusout", (event) => {
+  if (event.target === typed) commit(typed);
+});
+document.addEventListener("input", (event) => {
+  if (event.target.id === "request") noteUnsent();
+});
+document.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (event.target.matches("[data-override]")) carefully(override)(event.target);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target === typed) commit(typed);
+  const tab = event.target.closest("[role=tab]");
+  if (!tab) return;
+  const at = TABS.indexOf(tab.id.slice("tab-".length));
+  const next = { ArrowRight: at + 1, ArrowLeft: at - 1 + TABS.length, Home: 0, End: TABS.length - 1 }[event.key];
+  if (next !== undefined) carefully(choose)(TABS[next % TABS.length], { focus: true });
+});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("drop").classList.toggle("over", kind === "dragover");
+  });
+}
+document.addEventListener("drop", (event) => {
+  const [file] = event.dataTransfer.files;
+  if (file) carefully(open)(file);
+});
+narrow.addEventListener("change", () => { $("patient-list").open = !narrow.matches; });
+
+// The patient and the tab that the address names, else the first ones.
+const arrive = carefully(async () => {
+  const asked = new URLSearchParams(location.search);
+  const [wanted, tab] = [asked.get("patient") ?? "", asked.get("tab")];
+  if (TABS.includes(tab) && tab !== state.tab) await choose(tab);
+  await pick(document.querySelector(`[data-story="${CSS.escape(wanted)}"]`) ? wanted : document.body.dataset.first, { remembered: true });
+});
+addEventListener("popstate", arrive);
+$("patient-list").open = !narrow.matches;
+arrive();

@@ -1,0 +1,402 @@
+"""The sandbox in a real browser: as a pharmacist and an integrator use it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from time import sleep
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Route
+
+from tests.sandbox.screen import Screen
+from tests.support.fixtures import INVALID, ODD
+
+_TABS = ("why", "protocols", "results", "exchange", "case")
+_SELECT = """(words) => {
+    const box = document.getElementById("request");
+    const at = box.value.indexOf(words);
+    box.setSelectionRange(at, at + words.length);
+}"""
+
+
+def test_the_page_opens_with_a_patient_a_picture_and_a_card_and_loads_nothing_from_elsewhere(screen: Screen) -> None:
+    screen.open()
+    assert len(screen.headlines) == 1
+    assert screen.page.locator("#timeline canvas").count() == 4
+    assert all(call.split(" ")[1].startswith((screen.address, "data:", "blob:")) for call in screen.called)
+
+
+def test_the_page_and_its_first_patient_come_in_less_than_300_kilobytes(screen: Screen) -> None:
+    screen.open()
+    sizes = screen.page.evaluate(
+        """() => performance.getEntries().filter((entry) => "transferSize" in entry)
+               .map((entry) => entry.transferSize).reduce((sum, size) => sum + size, 0)"""
+    )
+    assert 20_000 < sizes < 300_000
+
+
+def test_picking_a_patient_shows_their_card_and_course(screen: Screen) -> None:
+    screen.pick("ordinary-renewal")
+    assert screen.headlines == []
+    screen.pick("renal-decline")
+    assert screen.headlines == ["Reduce to 5 mg once daily, days 1–28: CrCl 52.0 mL/min (3 Sep)"]
+    told = screen.page.get_attribute("#chart-clearance", "aria-label") or ""
+    assert "52 mL/min" in told
+    assert "30 to 60: at most 5 mg days 1–28" in told
+
+
+def test_a_drafted_strength_is_judged_as_it_is_written(screen: Screen) -> None:
+    screen.pick("two-years-in-order")
+    assert screen.headlines == []
+    screen.choose("dose-1", "25")
+    assert "25" in screen.headlines[0]
+    with screen.judged_again():
+        screen.page.fill("#supply-1", "56")
+        screen.page.press("#supply-1", "Tab")
+    assert "56 days ordered" in screen.page.inner_text("#cards")
+
+
+def test_accepting_a_suggestion_changes_the_order_and_is_fed_back(screen: Screen) -> None:
+    with screen.judged_again():
+        screen.page.click("[data-accept]")
+    assert screen.headlines == []
+    assert screen.page.input_value("#dose-1") == "5"
+    assert "Accepted: Change to 5 mg once daily" in screen.said
+    assert f"POST {screen.address}/cds-services/lenalidomide-order-select/feedback" in screen.called
+
+
+def test_an_overridden_card_stays_overridden_at_the_next_hook(screen: Screen) -> None:
+    screen.page.click("#cards .override summary")
+    screen.page.select_option("#reason-1", index=1)
+    chosen = screen.page.locator("#reason-1 option").nth(1).inner_text()
+    screen.page.fill("#comment-1", "as agreed with nephrology")
+    with screen.judged_again():
+        screen.page.click("#cards .override button")
+    assert f"Overridden: {chosen}: as agreed with nephrology" in screen.page.inner_text("#cards")
+    assert any(call.endswith("/feedback") for call in screen.called)
+    screen.choose("hook", "order-sign")
+    assert screen.request["hook"] == "order-sign"
+    assert "Overridden: " in screen.page.inner_text("#cards")
+
+
+def test_another_protocol_judges_otherwise_and_the_six_stand_side_by_side(screen: Screen) -> None:
+    screen.pick("second-neutropenia")
+    before = screen.headlines
+    screen.choose("protocol", "revallo")
+    assert screen.headlines != before
+    text = screen.tab("protocols")
+    assert all(name in text for name in ("fda-label", "ema-smpc", "review-2020", "mskcc", "revallo", "weill-cornell"))
+    assert "≠" in text
+    assert "in use" in text
+
+
+def test_the_epic_profile_carries_the_change_in_words(screen: Screen) -> None:
+    screen.choose("profile", "epic")
+    assert "To be changed in the order" in screen.page.inner_text("#cards")
+    assert screen.page.locator("[data-accept]").count() == 0
+
+
+def test_opening_the_chart_and_coming_back_keeps_the_drafted_order(screen: Screen) -> None:
+    screen.choose("dose-1", "15")
+    screen.choose("hook", "patient-view")
+    assert "draftOrders" not in screen.request["context"]
+    screen.choose("hook", "order-sign")
+    assert screen.page.input_value("#dose-1") == "15"
+
+
+def test_moving_a_value_moves_the_card(screen: Screen) -> None:
+    screen.pick("first-neutropenia")
+    assert "Hold lenalidomide: ANC 0.4" in screen.headlines[0]
+    screen.tab("results")
+    field = screen.page.locator("input[aria-label^='Value of Neutrophils']").first
+    with screen.judged_again():
+        field.fill("0.45")
+        field.press("Tab")
+    assert "Hold lenalidomide: ANC 0.45" in screen.headlines[0]
+    field = screen.page.locator("input[aria-label^='Value of Neutrophils']").first
+    with screen.judged_again():
+        field.fill("2.2")
+        field.press("Tab")
+    assert all("Hold" not in headline for headline in screen.headlines)
+
+
+def test_moving_now_makes_results_old(screen: Screen) -> None:
+    screen.pick("two-years-in-order")
+    for _ in range(6):
+        with screen.judged_again():
+            screen.page.click("#week-on")
+    assert "Blood count needed" in screen.headlines[0]
+
+
+def test_a_value_that_is_no_number_is_told_and_changes_nothing(screen: Screen) -> None:
+    screen.pick("first-neutropenia")
+    before = screen.request
+    screen.tab("results")
+    field = screen.page.locator("input[aria-label^='Value of Neutrophils']").first
+    with screen.judged_again():
+        field.fill("low")
+        field.press("Tab")
+    assert "value: 'low' is not a number" in screen.wrong
+    assert screen.request == before
+    screen.complaints = [told for told in screen.complaints if "422" not in told]
+
+
+@pytest.mark.parametrize(
+    ("bundle", "told"),
+    [
+        ({"resourceType": "Bundle", "type": "collection"}, "Bundle.entry: is missing or empty"),
+        ({"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Observation"}}]}, "holds 0 Patient resources"),
+        ({"resourceType": "Bundle", "entry": [{"fullUrl": "urn:uuid:1"}]}, "Bundle.entry[0]: holds no resource"),
+    ],
+)  # fmt: skip
+def test_a_broken_bundle_is_told_and_what_was_on_the_screen_stays(screen: Screen, bundle: object, told: str) -> None:
+    before = screen.headlines
+    screen.drop(json.dumps(bundle))
+    assert told in screen.wrong
+    assert screen.headlines == before
+    screen.complaints = [complaint for complaint in screen.complaints if "400" not in complaint]
+
+
+def test_a_dropped_bundle_of_a_patient_becomes_an_order_to_sign(screen: Screen) -> None:
+    record = Path(__file__).parents[2] / "fhir_fixtures" / "synthea" / "Lean294_Davis923.json"
+    screen.drop(record.read_text(encoding="utf-8"), "Lean294_Davis923.json")
+    assert screen.wrong == ""
+    assert screen.request["hook"] == "order-sign"
+    assert "Lean294" in screen.page.inner_text("#banner")
+    assert screen.headlines != []
+
+
+def test_a_faulty_request_shows_what_is_wrong_and_leads_to_the_field(screen: Screen) -> None:
+    screen.drop((INVALID / "draft-orders-is-text.json").read_text(encoding="utf-8"))
+    assert "context.draftOrders" in screen.page.inner_text("#cards .problem")
+    assert screen.page.is_visible("#page-exchange")
+    with screen.judged_again():
+        screen.page.click("#cards [data-find]")
+    picked = screen.page.evaluate(
+        "() => { const box = document.getElementById('request'); return box.value.slice(box.selectionStart, box.selectionEnd); }"
+    )
+    assert picked.startswith('"draftOrders"')
+    screen.complaints = [told for told in screen.complaints if "400" not in told]
+
+
+def test_what_is_no_json_is_sent_as_it_is_and_refused_by_the_service(screen: Screen) -> None:
+    screen.drop((INVALID / "trailing-comma.txt").read_text(encoding="utf-8"))
+    assert "the body is not JSON" in screen.page.inner_text("#cards")
+    assert screen.page.input_value("#request").startswith("{")
+    screen.complaints = [told for told in screen.complaints if "400" not in told]
+
+
+def test_a_result_that_was_not_read_is_named_and_can_be_found_in_the_request(screen: Screen) -> None:
+    screen.drop((ODD / "another-patients-result.json").read_text(encoding="utf-8"))
+    text = screen.tab("why")
+    assert "another patient" in text
+    reference = screen.page.locator("#why [data-find]", has_text="Observation/").last
+    identifier = reference.inner_text().partition("/")[2]
+    with screen.judged_again():
+        reference.click()
+    picked = screen.page.evaluate("document.getElementById('request').selectionStart")
+    assert f'"id": "{identifier}"' in screen.page.input_value("#request")[picked:][:80]
+
+
+def test_the_request_can_be_changed_by_hand_sent_copied_and_saved(screen: Screen) -> None:
+    screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    screen.tab("exchange")
+    screen.page.focus("#request")
+    screen.page.evaluate(_SELECT, "order-select")
+    screen.page.keyboard.insert_text("order-gone")
+    text = screen.page.input_value("#request")
+    with screen.judged_again():
+        screen.page.click("#send")
+    assert "hook: is 'order-gone'" in screen.page.inner_text("#cards")
+    with screen.judged_again():
+        screen.page.click("#copy-curl")
+    assert screen.said == "Copied."
+    copied = screen.page.evaluate("navigator.clipboard.readText()")
+    assert f"{screen.address}/cds-services/lenalidomide-order-sign" in copied
+    ran = subprocess.run(["/bin/sh", "-c", copied], capture_output=True, text=True, check=True)
+    assert "hook: is 'order-gone'" in ran.stdout
+    with screen.page.expect_download() as download:
+        screen.page.click("#save-request")
+    assert download.value.path().read_text(encoding="utf-8") == text
+    screen.complaints = [told for told in screen.complaints if "422" not in told]
+
+
+def test_text_that_was_not_sent_changes_nothing_that_is_told_of_the_answer(screen: Screen) -> None:
+    screen.tab("exchange")
+    screen.page.focus("#request")
+    screen.page.evaluate(_SELECT, "order-select")
+    screen.page.keyboard.insert_text("order-gone")
+    assert screen.page.is_visible("#unsent")
+    assert "because of renal.decline" in screen.tab("why")
+    assert "renal.decline" in screen.tab("case")
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("prefetch.counts.entry[2].resource.valueQuantity.value", '"value": 4.6'),
+        ("context.draftOrders.entry[0].resource.dosageInstruction[0].timing", '"timing": {'),
+        ("extension.org.lenalidomide-maintenance.now", '"org.lenalidomide-maintenance.now"'),
+        ("Patient/pt-aldous-fenn", '"id": "pt-aldous-fenn"'),
+        ("context.selections[7]", '"selections": ['),
+        ("nowhere", "{"),
+        ("line 3 column 2", '"hookInstance"'),
+    ],
+)
+def test_a_place_leads_to_itself_and_a_missing_one_to_where_it_would_stand(
+    screen: Screen, place: str, found: str
+) -> None:
+    picked = screen.page.evaluate(
+        """async (place) => {
+            const { placeOf } = await import("/sandbox/static/places.js");
+            const text = document.getElementById("request").value;
+            return text.slice(placeOf(text, place).at[0]);
+        }""",
+        place,
+    )
+    assert picked.startswith(found)
+
+
+def test_the_integrator_sees_response_stages_lint_and_discovery(screen: Screen) -> None:
+    text = screen.tab("exchange")
+    assert '"cards"' in text
+    assert re.search(r"judge\s+\d+\.\d\d ms", text)
+    assert "valid FHIR R4" in screen.page.inner_text("#lint")
+    assert "lenalidomide-order-select" in screen.page.inner_text("#discovery")
+
+
+def test_the_screen_can_be_saved_as_a_case(screen: Screen) -> None:
+    text = screen.tab("case")
+    assert "- id: " in text
+    assert "expect:" in text
+
+
+def test_everything_can_be_done_with_the_keyboard_alone(screen: Screen) -> None:
+    page = screen.page
+    page.focus("[data-story=start-at-15]")
+    with screen.judged_again():
+        page.keyboard.press("Enter")
+    assert "Start at 10 mg" in screen.headlines[0]
+    page.focus("[data-story=renal-decline]")
+    with screen.judged_again():
+        page.keyboard.press("Enter")
+    page.focus("#tab-why")
+    with screen.judged_again():
+        page.keyboard.press("ArrowRight")
+    assert page.is_visible("#protocols table")
+    assert page.evaluate("document.activeElement.id") == "tab-protocols"
+    page.focus("#dose-1")
+    with screen.judged_again():
+        page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.id") == "dose-1"
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('[data-accept]')"):
+            break
+    with screen.judged_again():
+        page.keyboard.press("Enter")
+    assert page.input_value("#dose-1") == "5"
+
+
+def test_a_date_can_be_typed_digit_by_digit(screen: Screen) -> None:
+    screen.page.focus("#start-1")
+    screen.page.keyboard.type("09202024")
+    with screen.judged_again():
+        screen.page.keyboard.press("Enter")
+    assert screen.page.input_value("#start-1") == "2024-09-20"
+    assert screen.wrong == ""
+
+
+def test_what_is_done_in_haste_is_done_in_turn(screen: Screen) -> None:
+    def slowly(route: Route) -> None:
+        sleep(0.15)
+        route.continue_()
+
+    screen.page.route("**/sandbox/edit", slowly)
+    with screen.judged_again():
+        screen.page.select_option("#dose-1", "15")
+        screen.page.select_option("#schedule-1", "21")
+        screen.page.select_option("#protocol", "mskcc")
+    assert (screen.page.input_value("#dose-1"), screen.page.input_value("#schedule-1")) == ("15", "21")
+    assert screen.page.input_value("#protocol") == "mskcc"
+    with screen.judged_again():
+        screen.page.select_option("#dose-1", "5")
+        screen.page.click("[data-story=first-neutropenia]")
+    assert "Edda Marsh" in screen.page.inner_text("#banner")
+    assert screen.page.get_attribute("[data-story=first-neutropenia]", "aria-current") == "true"
+    assert screen.page.input_value("#dose-1") == "10"
+
+
+def test_an_order_that_was_removed_can_be_drafted_again_and_the_patient_started_over(screen: Screen) -> None:
+    screen.pick("first-neutropenia")
+    with screen.judged_again():
+        screen.page.click("[data-accept]:has-text('Remove')")
+    assert "no lenalidomide is being ordered" in screen.page.inner_text("#cards")
+    with screen.judged_again():
+        screen.page.click("[data-edit=renew]")
+    assert "Hold lenalidomide" in screen.headlines[0]
+    screen.choose("dose-1", "25")
+    with screen.judged_again():
+        screen.page.click("#start-over")
+    assert screen.page.input_value("#dose-1") == "10"
+
+
+def test_an_order_taken_from_a_card_is_not_offered_twice(screen: Screen) -> None:
+    screen.pick("first-neutropenia")
+    with screen.judged_again():
+        screen.page.click("[data-accept]:has-text('blood count')")
+    assert "✓ Ordered" in screen.page.inner_text("#cards")
+    assert screen.page.locator("[data-accept]:has-text('blood count')").count() == 0
+
+
+def test_back_leads_to_the_patient_before(screen: Screen) -> None:
+    screen.pick("first-neutropenia")
+    with screen.judged_again():
+        screen.page.go_back()
+    assert "Aldous Fenn" in screen.page.inner_text("#banner")
+
+
+def test_a_change_that_is_refused_leaves_the_order_as_it_was_judged(screen: Screen) -> None:
+    with screen.judged_again():
+        screen.page.fill("#supply-1", "5000")
+        screen.page.press("#supply-1", "Tab")
+    assert "days: '5000'" in screen.wrong
+    assert screen.page.input_value("#supply-1") == "28"
+    screen.complaints = [told for told in screen.complaints if "422" not in told]
+
+
+def test_a_printed_page_holds_the_order_and_the_cards(screen: Screen) -> None:
+    screen.page.emulate_media(media="print")
+    card = screen.page.locator("#cards article").bounding_box()
+    assert card is not None
+    assert card["width"] > 300
+    assert card["height"] > 100
+
+
+def test_who_does_not_see_the_cards_change_hears_it(screen: Screen) -> None:
+    assert screen.page.inner_text("#heard").startswith("Aldous Fenn: warning: Reduce to 5 mg")
+    screen.choose("dose-1", "5")
+    assert screen.page.inner_text("#heard") == "Aldous Fenn: no card"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844), (320, 640)])
+def test_the_page_fits_a_screen_and_a_phone_and_axe_finds_nothing_serious(
+    browser: Browser, address: str, width: int, height: int
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": height}) as context:
+        screen = Screen(context.new_page(), address)
+        screen.open()
+        for tab in _TABS:
+            screen.tab(tab)
+            scrolled = screen.page.evaluate("document.documentElement.scrollWidth")
+            assert scrolled <= width, tab
+            found = Axe().run(screen.page).response["violations"]
+            serious = [
+                (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}
+            ]
+            assert serious == [], tab
+        assert screen.complaints == []
