@@ -1,15 +1,34 @@
-"""What every test run reports beside the tests: how many cards the bundled requests and the ordinary renewals get."""
+"""What holds for every test run: which tests share a process, and how many cards ordinary patients get."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from hooks import answer
 from tests.support.fixtures import REQUESTS, ask, load, service_of
 from tests.support.renewals import ordinary_renewals
 from tests.support.request_builder import build_request
+
+# They look at the answers to all cases, which are dear to make.
+_LOOK_AT_ALL_ANSWERS = {"test_card_profile.py", "test_card_texts.py", "test_conformance.py", "test_suggestions.py"}
+
+
+class _ByFile(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist carries no types
+    """The tests of a file share a process, and with it what is dear to make: a browser, a server, all answers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "answers" if Path(file).name in _LOOK_AT_ALL_ANSWERS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:
+    """Share out files, not tests."""
+    return _ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -338,7 +338,7 @@ _UNREADABLE: st.SearchStrategy[object] = st.sampled_from(
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_no_damage_to_a_request_is_a_fault_of_the_service(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(_WHOLE)))
     request = deepcopy(_WHOLE[name])
@@ -352,7 +352,7 @@ def test_no_damage_to_a_request_is_a_fault_of_the_service(data: st.DataObject) -
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_no_damage_to_a_request_breaks_a_rule(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(_WHOLE)))
     request = deepcopy(_WHOLE[name])
@@ -367,7 +367,7 @@ def test_no_damage_to_a_request_breaks_a_rule(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
 def test_unreadable_laboratory_values_never_silence_a_stop(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(_HELD)))
     request = deepcopy(_HELD[name])

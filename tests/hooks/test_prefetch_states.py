@@ -89,7 +89,7 @@ def test_counts_looked_for_and_not_found_do_not_exist(state: str) -> None:
 @pytest.mark.parametrize("state", sorted(WORDS))
 def test_counts_that_were_not_had_may_exist(state: str) -> None:
     summary = finding(renewal(counts=STATES[state]), "monitoring.cbc-due")["summary"]
-    assert "ANC not available" in summary
+    assert "ANC and platelets not available" in summary
     assert "no ANC" not in summary
 
 

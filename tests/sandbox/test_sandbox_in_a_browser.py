@@ -1,11 +1,7 @@
-"""The sandbox in a real browser: as a pharmacist and an integrator use it."""
+"""The sandbox in a real browser: as a pharmacist uses it."""
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-from pathlib import Path
 from time import sleep
 
 import pytest
@@ -13,14 +9,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Route
 
 from tests.sandbox.screen import Screen
-from tests.support.fixtures import INVALID, ODD
 
 _TABS = ("why", "protocols", "results", "exchange", "case")
-_SELECT = """(words) => {
-    const box = document.getElementById("request");
-    const at = box.value.indexOf(words);
-    box.setSelectionRange(at, at + words.length);
-}"""
 
 
 def test_the_page_opens_with_a_patient_a_picture_and_a_card_and_loads_nothing_from_elsewhere(screen: Screen) -> None:
@@ -143,130 +133,6 @@ def test_a_value_that_is_no_number_is_told_and_changes_nothing(screen: Screen) -
     assert "value: 'low' is not a number" in screen.wrong
     assert screen.request == before
     screen.complaints = [told for told in screen.complaints if "422" not in told]
-
-
-@pytest.mark.parametrize(
-    ("bundle", "told"),
-    [
-        ({"resourceType": "Bundle", "type": "collection"}, "Bundle.entry: is missing or empty"),
-        ({"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Observation"}}]}, "holds 0 Patient resources"),
-        ({"resourceType": "Bundle", "entry": [{"fullUrl": "urn:uuid:1"}]}, "Bundle.entry[0]: holds no resource"),
-    ],
-)  # fmt: skip
-def test_a_broken_bundle_is_told_and_what_was_on_the_screen_stays(screen: Screen, bundle: object, told: str) -> None:
-    before = screen.headlines
-    screen.drop(json.dumps(bundle))
-    assert told in screen.wrong
-    assert screen.headlines == before
-    screen.complaints = [complaint for complaint in screen.complaints if "400" not in complaint]
-
-
-def test_a_dropped_bundle_of_a_patient_becomes_an_order_to_sign(screen: Screen) -> None:
-    record = Path(__file__).parents[2] / "fhir_fixtures" / "synthea" / "Lean294_Davis923.json"
-    screen.drop(record.read_text(encoding="utf-8"), "Lean294_Davis923.json")
-    assert screen.wrong == ""
-    assert screen.request["hook"] == "order-sign"
-    assert "Lean294" in screen.page.inner_text("#banner")
-    assert screen.headlines != []
-
-
-def test_a_faulty_request_shows_what_is_wrong_and_leads_to_the_field(screen: Screen) -> None:
-    screen.drop((INVALID / "draft-orders-is-text.json").read_text(encoding="utf-8"))
-    assert "context.draftOrders" in screen.page.inner_text("#cards .problem")
-    assert screen.page.is_visible("#page-exchange")
-    with screen.judged_again():
-        screen.page.click("#cards [data-find]")
-    picked = screen.page.evaluate(
-        "() => { const box = document.getElementById('request'); return box.value.slice(box.selectionStart, box.selectionEnd); }"
-    )
-    assert picked.startswith('"draftOrders"')
-    screen.complaints = [told for told in screen.complaints if "400" not in told]
-
-
-def test_what_is_no_json_is_sent_as_it_is_and_refused_by_the_service(screen: Screen) -> None:
-    screen.drop((INVALID / "trailing-comma.txt").read_text(encoding="utf-8"))
-    assert "the body is not JSON" in screen.page.inner_text("#cards")
-    assert screen.page.input_value("#request").startswith("{")
-    screen.complaints = [told for told in screen.complaints if "400" not in told]
-
-
-def test_a_result_that_was_not_read_is_named_and_can_be_found_in_the_request(screen: Screen) -> None:
-    screen.drop((ODD / "another-patients-result.json").read_text(encoding="utf-8"))
-    text = screen.tab("why")
-    assert "another patient" in text
-    reference = screen.page.locator("#why [data-find]", has_text="Observation/").last
-    identifier = reference.inner_text().partition("/")[2]
-    with screen.judged_again():
-        reference.click()
-    picked = screen.page.evaluate("document.getElementById('request').selectionStart")
-    assert f'"id": "{identifier}"' in screen.page.input_value("#request")[picked:][:80]
-
-
-def test_the_request_can_be_changed_by_hand_sent_copied_and_saved(screen: Screen) -> None:
-    screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    screen.tab("exchange")
-    screen.page.focus("#request")
-    screen.page.evaluate(_SELECT, "order-select")
-    screen.page.keyboard.insert_text("order-gone")
-    text = screen.page.input_value("#request")
-    with screen.judged_again():
-        screen.page.click("#send")
-    assert "hook: is 'order-gone'" in screen.page.inner_text("#cards")
-    with screen.judged_again():
-        screen.page.click("#copy-curl")
-    assert screen.said == "Copied."
-    copied = screen.page.evaluate("navigator.clipboard.readText()")
-    assert f"{screen.address}/cds-services/lenalidomide-order-sign" in copied
-    ran = subprocess.run(["/bin/sh", "-c", copied], capture_output=True, text=True, check=True)
-    assert "hook: is 'order-gone'" in ran.stdout
-    with screen.page.expect_download() as download:
-        screen.page.click("#save-request")
-    assert download.value.path().read_text(encoding="utf-8") == text
-    screen.complaints = [told for told in screen.complaints if "422" not in told]
-
-
-def test_text_that_was_not_sent_changes_nothing_that_is_told_of_the_answer(screen: Screen) -> None:
-    screen.tab("exchange")
-    screen.page.focus("#request")
-    screen.page.evaluate(_SELECT, "order-select")
-    screen.page.keyboard.insert_text("order-gone")
-    assert screen.page.is_visible("#unsent")
-    assert "because of renal.decline" in screen.tab("why")
-    assert "renal.decline" in screen.tab("case")
-
-
-@pytest.mark.parametrize(
-    ("place", "found"),
-    [
-        ("prefetch.counts.entry[2].resource.valueQuantity.value", '"value": 4.6'),
-        ("context.draftOrders.entry[0].resource.dosageInstruction[0].timing", '"timing": {'),
-        ("extension.org.lenalidomide-maintenance.now", '"org.lenalidomide-maintenance.now"'),
-        ("Patient/pt-aldous-fenn", '"id": "pt-aldous-fenn"'),
-        ("context.selections[7]", '"selections": ['),
-        ("nowhere", "{"),
-        ("line 3 column 2", '"hookInstance"'),
-    ],
-)
-def test_a_place_leads_to_itself_and_a_missing_one_to_where_it_would_stand(
-    screen: Screen, place: str, found: str
-) -> None:
-    picked = screen.page.evaluate(
-        """async (place) => {
-            const { placeOf } = await import("/sandbox/static/places.js");
-            const text = document.getElementById("request").value;
-            return text.slice(placeOf(text, place).at[0]);
-        }""",
-        place,
-    )
-    assert picked.startswith(found)
-
-
-def test_the_integrator_sees_response_stages_lint_and_discovery(screen: Screen) -> None:
-    text = screen.tab("exchange")
-    assert '"cards"' in text
-    assert re.search(r"judge\s+\d+\.\d\d ms", text)
-    assert "valid FHIR R4" in screen.page.inner_text("#lint")
-    assert "lenalidomide-order-select" in screen.page.inner_text("#discovery")
 
 
 def test_the_screen_can_be_saved_as_a_case(screen: Screen) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_server as create_listener
 from threading import Thread
 
 from flask import Flask
-from waitress.server import create_server
+from werkzeug.serving import make_server
 
 from hooks.app import create_app
 from hooks.settings import Settings, Storage, with_sandbox
@@ -24,13 +23,13 @@ def sandbox_app(folder: Path) -> Flask:
 @contextmanager
 def serving(app: Flask) -> Iterator[str]:
     """The address at which an application answers meanwhile."""
-    listening = create_listener(("127.0.0.1", 0))
-    server = create_server(app, sockets=[listening], threads=8)
-    thread = Thread(target=server.run, daemon=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        server.close()
-        thread.join(5)
+        server.shutdown()
+        thread.join()
+        server.server_close()
         app.extensions["service"].close()
