@@ -105,9 +105,9 @@ def clearances_on(snapshot: PatientSnapshot, day: date) -> tuple[Decimal, ...]:
 def cap_for(protocol: Protocol, clearance: Decimal, *, dialysis: bool) -> Level | None:
     """The highest level the kidney function allows; None when there is no cap."""
     if dialysis:
-        return _scheduled(protocol, protocol.renal.dialysis_cap.value)
+        return scheduled(protocol, protocol.renal.dialysis_cap.value)
     band = next((band for band in protocol.renal.bands.value if band.contains(clearance)), None)
-    return None if band is None else _scheduled(protocol, band.cap)
+    return None if band is None else scheduled(protocol, band.cap)
 
 
 def cap_of(protocol: Protocol, kidney: Kidney) -> Level | None:
@@ -123,7 +123,8 @@ def is_severe(protocol: Protocol, kidney: Kidney) -> bool:
     return kidney.dialysis is not None or low
 
 
-def _scheduled(protocol: Protocol, cap: Level) -> Level:
+def scheduled(protocol: Protocol, cap: Level) -> Level:
+    """A cap on the days of the cycle on which the protocol gives it."""
     schedule = protocol.renal.cap_schedule
     return cap if schedule is None else Level(cap.dose_mg, Schedule(schedule.value))
 

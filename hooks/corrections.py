@@ -48,7 +48,10 @@ def corrected_order(
             _change_product(changed, coding)
         # The narrative describes the order as it was.
         changed.pop("text", None)
-        _change_dosage(changed, level, strength, start if isinstance(start, date) else None, keep=_keeps(order, level))
+        # Where schedule and start stay, so does whatever else the timing says.
+        keeps = _keeps(order, level)
+        moved = None if keeps and "start" not in wanted else start
+        _change_dosage(changed, level, strength, moved if isinstance(moved, date) else None, keep=keeps)
     if "instructions" in wanted:
         _add_instruction(changed, str(wanted["instructions"]))
     _change_supply(changed, order, final, strength, wanted, dose_changed=level is not None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from cds.catalogue import check_catalogue, write_catalogue
 from cds.terminology import load_terminology
 from hooks.answering import answer
-from hooks.circumstances import NOW, parse_now, told
+from hooks.circumstances import NOW, as_told, parse_now, told
 from hooks.clients import Client
 from hooks.discovery import discovery
 from hooks.for_reading import cards_as_text
@@ -79,7 +79,7 @@ def _answered(text: bytes, options: argparse.Namespace, client: Client) -> str:
         now=_now(document, options.now, client.time_zone),
         protocol=options.protocol,
         explain=True,
-        client=client,
+        client=as_told(document, client),
     )
     return cards_as_text(response) if options.cards else encode(response)
 

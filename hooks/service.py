@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -16,7 +16,7 @@ from cds import load_protocols
 from cds.terminology import load_terminology
 from hooks.answering import answered
 from hooks.auth import Authenticator
-from hooks.circumstances import CARD_PROFILE, NOW, known_profile, parse_now, refuse_what_is_told, told
+from hooks.circumstances import NOW, as_told, parse_now, refuse_what_is_told, told
 from hooks.clients import Client
 from hooks.decisions import Call
 from hooks.discovery import discovery
@@ -108,8 +108,7 @@ class Service:
         """The client as a request wants it treated, and its now; in open mode alone the request has a say in either."""
         if not self.settings.open_mode:
             refuse_what_is_told(document)
-        now, profile = told(document, NOW), told(document, CARD_PROFILE)
-        client = caller if profile is None else replace(caller, card_profile=known_profile(profile))
+        client, now = as_told(document, caller), told(document, NOW)
         return client, arrived.astimezone(client.time_zone) if now is None else parse_now(now, client.time_zone)
 
     def completed(

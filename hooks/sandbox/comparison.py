@@ -23,7 +23,7 @@ _SAYS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """What one protocol says; ``state`` is an indicator, an outcome, ``not met`` or ``no such rule``."""
+    """What one protocol says; ``state`` is an indicator, an outcome, ``not met`` or ``no such rule``; ``note`` the rule."""
 
     state: str
     words: str
@@ -39,12 +39,12 @@ class Row:
 
     @property
     def differs(self) -> bool:
-        """Whether the protocols do not agree on the outcome."""
-        return len({(cell.state, cell.words if cell.note == "" else "") for cell in self.cells}) > 1
+        """Whether the protocols do not say the same."""
+        return len({(cell.state, cell.words) for cell in self.cells}) > 1
 
     @property
     def numbers_differ(self) -> bool:
-        """Whether the rule is worded with other numbers, though the outcome be the same."""
+        """Whether the rule has other numbers, though what is said be the same."""
         return len({cell.note for cell in self.cells}) > 1
 
 

@@ -27,12 +27,12 @@ def add_filters(pages: Blueprint) -> None:
         pages.add_app_template_filter(filtered, name)
 
 
-def drawn(name: object, scene: Scene) -> str:
+def drawn(name: str, scene: Scene) -> str:
     """A panel as HTML; where the request is refused, what the refusal says."""
     if name not in PANELS:
-        raise UnsuitableError("panels", f"'{str(name)[:40]}' is not one of {', '.join(PANELS)}")
+        raise UnsuitableError("panels", f"'{name[:40]}' is not one of {', '.join(PANELS)}")
     try:
-        return render_template(f"sandbox/{name}.html", **PANELS[str(name)](scene))
+        return render_template(f"sandbox/{name}.html", **PANELS[name](scene))
     except Problem as problem:
         return render_template("sandbox/refused.html", problem=problem)
 

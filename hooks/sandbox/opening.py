@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 from hooks.clients import Client
@@ -12,15 +10,6 @@ from hooks.problems import MalformedError, Problem
 from hooks.sandbox.renewal import renewal
 from hooks.sandbox.scene import Exchange, Scene
 from hooks.wire import ORDER_SIGN, PATIENT_VIEW, Json, decode, encode_for_reading
-
-_KEYS = {
-    "Patient": "patient",
-    "Observation": "observations",
-    "MedicationRequest": "medications",
-    "Condition": "conditions",
-    "Procedure": "procedures",
-    "AllergyIntolerance": "allergies",
-}
 
 
 def opened(text: str, client: Client, now: datetime) -> str:
@@ -37,33 +26,19 @@ def opened(text: str, client: Client, now: datetime) -> str:
     return encode_for_reading(_request_of(document, client, now))
 
 
-def _request_of(bundle: Mapping[str, Any], client: Client, now: datetime) -> Json:
-    """The signing of a renewal for the Bundle's one patient, with all that the Bundle holds as prefetch."""
-    by_key: dict[str, list[Json]] = {key: [] for key in _KEYS.values()}
-    for resource in _resources(bundle):
-        kind = str(resource.get("resourceType"))
-        by_key.setdefault(_KEYS.get(kind, kind.casefold()), []).append({"resource": resource})
-    patients = [entry["resource"] for entry in by_key.pop("patient")]
-    if len(patients) != 1 or not isinstance(patients[0].get("id"), str):
-        raise MalformedError("Bundle.entry", f"holds {len(patients)} Patient resources, expected one with an id")
+def _request_of(bundle: Json, client: Client, now: datetime) -> Json:
+    """The signing of a renewal for the Bundle's one patient; the Bundle is the prefetch, with all that it says of itself."""
     viewed: Json = {
         "hook": PATIENT_VIEW,
         "hookInstance": str(uuid4()),
-        "context": {"userId": "Practitioner/sandbox", "patientId": patients[0]["id"]},
-        "prefetch": {
-            "patient": patients[0],
-            **{
-                key: {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
-                for key, entries in by_key.items()
-            },
-        },
+        "context": {"userId": "Practitioner/sandbox", "patientId": _patient_of(bundle)},
+        "prefetch": {"record": bundle},
     }
     drafted = renewal(Scene(Exchange("", "", 0), viewed, viewed, {}, client, now))
     return {**viewed, "hook": ORDER_SIGN, "context": {**viewed["context"], "draftOrders": drafted}}
 
 
-def _resources(bundle: Mapping[str, Any]) -> list[Json]:
-    """The resources of a Bundle. An entry that is none makes no request: what it was would be lost."""
+def _patient_of(bundle: Json) -> str:
     entries = bundle.get("entry")
     if not isinstance(entries, list) or not entries:
         raise MalformedError("Bundle.entry", "is missing or empty, expected a list of entries with resources")
@@ -71,4 +46,7 @@ def _resources(bundle: Mapping[str, Any]) -> list[Json]:
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
             raise MalformedError(f"Bundle.entry[{index}]", "holds no resource with a resourceType")
-    return [entry["resource"] for entry in entries]
+    patients = [entry["resource"].get("id") for entry in entries if entry["resource"]["resourceType"] == "Patient"]
+    if len(patients) != 1 or not isinstance(patients[0], str):
+        raise MalformedError("Bundle.entry", f"holds {len(patients)} Patient resources, expected one with an id")
+    return patients[0]

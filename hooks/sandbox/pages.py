@@ -61,10 +61,9 @@ def sandbox(service: Service) -> Blueprint:
     @pages.post("/view")
     def view() -> Response:
         asked = _asked()
-        scene = _scene(asked, service)
-        return _json(
-            {"panels": {name: drawn(name, scene) for name in _of(list, asked, "panels")}, "timeline": _timeline(scene)}
-        )
+        scene, wanted = _scene(asked, service), [str(name) for name in _of(list, asked, "panels")]
+        panels = {name: drawn(name, scene) for name in wanted}
+        return _json({"panels": panels, "timeline": _timeline(scene) if "cards" in wanted else None})
 
     @pages.after_request
     def guard(response: Response) -> Response:
@@ -134,10 +133,11 @@ def _json(document: Json) -> Response:
 
 
 def _packed(response: Response) -> Response:
-    """Gzipped for a browser that takes it: a patient's whole request is a long text."""
+    """Gzipped for a browser that takes it: a patient's whole request is a long text. Files go as they are."""
+    if response.direct_passthrough:
+        return response
+    response.vary.add("Accept-Encoding")
     if response.status_code == HTTPStatus.OK and request.accept_encodings["gzip"]:
-        response.direct_passthrough = False
         response.set_data(compress(response.get_data(), _QUICKLY))
         response.headers["Content-Encoding"] = "gzip"
-        response.vary.add("Accept-Encoding")
     return response

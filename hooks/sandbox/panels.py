@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,25 +11,22 @@ from typing import Any
 
 from cds import load_protocols
 from cds.calculations import completed_years
-from cds.evaluation import Judgement
-from cds.fhir import read_drafts
 from cds.findings import Indicator, Outcome
 from cds.level import Schedule, plain
-from cds.snapshot import LENALIDOMIDE, REQUIRED_KINDS, Result, Supply
+from cds.snapshot import LENALIDOMIDE, Result
 from cds.terminology import load_terminology
 from cds.words import amount
-from hooks.card_kinds import shown_findings
 from hooks.card_profile import PROFILES
 from hooks.circumstances import NOW, told
 from hooks.citations import citations
-from hooks.request_resources import read_resources
 from hooks.sandbox.comparison import compare, in_words
 from hooks.sandbox.edits import ANSWERS
-from hooks.sandbox.located import drafts, located
+from hooks.sandbox.located import drafts, effective, located, reference_of
+from hooks.sandbox.renewal import order_of
 from hooks.sandbox.scene import Scene
 from hooks.sandbox.timeline import holds_of
 from hooks.sandbox.vignette import vignette
-from hooks.wire import EXTENSION, SERVICES, Json, decode, encode_for_reading
+from hooks.wire import EXTENSION, SERVICES, Json, encode_for_reading
 
 _CLASSES = {
     "male": "male",
@@ -36,14 +34,15 @@ _CLASSES = {
     "not-frp": "cannot become pregnant",
     "presumed-not-frp": "presumed past menopause",
 }
+_DATE_LENGTH = len("2024-05-15")
 _MINUTES = "%Y-%m-%dT%H:%M"
 _WEEK = timedelta(days=7)
-_TIMES = ("effectiveDateTime", "effectiveInstant", "issued")
+_STAGE = re.compile(r"(\w+);dur=(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One Observation of the request: what was sent, and what it was read as, or why it was not."""
+    """One Observation: what came, and what it was read as, or why it was not; ``is_own`` where the request holds it."""
 
     place: str
     reference: str
@@ -51,6 +50,7 @@ class Row:
     day: str
     value: str
     unit: str
+    is_own: bool
     is_number: bool
     answer: str
     read_as: str
@@ -101,45 +101,34 @@ def controls(scene: Scene) -> Json:
 
 def order(scene: Scene) -> Json:
     """The drafts: those of lenalidomide to be changed, the others by name."""
-    called = scene.answer.request
-    resources = read_resources(called, scene.client, scene.now)
-    read, _ = read_drafts(resources.drafts, None, resources.reading)
-    ours = [found for found in read.orders if found.drug.token == LENALIDOMIDE]
     terminology = scene.client.terminology or load_terminology()
-    names = {found.reference for found in ours}
+    drawn = [(place, draft, order_of(draft, scene)) for place, draft in drafts(scene.request) if not scene.is_refused]
+    levels = [
+        one.regimen.level for one in scene.answer.evaluation.judgements if one.regimen and len(one.regimen.orders) > 1
+    ]
     return {
-        "orders": ours,
+        "orders": [(place, ours) for place, _, ours in drawn if ours is not None],
+        "others": [_named_in(draft) for _, draft, ours in drawn if ours is None],
+        "together": [level.in_words for level in levels if level is not None],
         "strengths": [
             plain(strength)
             for strength in sorted(terminology.products[LENALIDOMIDE])
             if terminology.product_like(LENALIDOMIDE, None, strength) is not None
         ],
-        "together": [
-            one.regimen.level.in_words
-            for one in scene.answer.evaluation.judgements
-            if one.regimen is not None and len(one.regimen.orders) > 1 and one.regimen.level is not None
-        ],
         "schedules": [(schedule.value, schedule.in_words) for schedule in Schedule],
-        "others": [
-            _named_in(draft)
-            for draft in drafts(scene.request)
-            if f"{draft.get('resourceType')}/{draft.get('id')}" not in names
-        ],
         "hook": scene.hook,
     }
 
 
 def cards(scene: Scene) -> Json:
     """The response as a record system draws it."""
-    exchange = scene.exchange
-    issues = scene.response.get("issue", [])
     return {
-        "status": exchange.status,
-        "accepted": exchange.accepted,
+        "status": scene.exchange.status,
         "judged": not scene.is_refused and bool(scene.answer.evaluation.judgements),
-        "cards": scene.response.get("cards", []),
-        "problem": issues[0] if issues else None,
-        "overridden": exchange.overridden,
+        "cards": scene.cards,
+        "problem": scene.issue,
+        "accepted": scene.exchange.accepted,
+        "overridden": scene.exchange.overridden,
         "decision": f"{EXTENSION}.decision",
         "hook": scene.hook,
     }
@@ -147,28 +136,33 @@ def cards(scene: Scene) -> Json:
 
 def why(scene: Scene) -> Json:
     """Every finding, shown or not, with what it rests on; what was not known, and what was not read."""
-    evaluation = scene.answer.evaluation
-    shown_at = scene.client.shown_at[scene.hook]
-    supply = scene.answer.snapshot.supply
-    return {
-        "hook": scene.hook,
-        "classes": _CLASSES,
-        "judgements": [
+    explained = scene.answer.explanation()
+    evaluation, drafted = scene.answer.evaluation, list(explained["drafts"])
+    judgements = []
+    for judgement in evaluation.judgements:
+        told = drafted[0]
+        # The explanation has an entry for each draft, and those of one regimen are the same.
+        del drafted[: len(judgement.regimen.references) if judgement.regimen is not None else 1]
+        shown = {finding["id"] for finding in told["findings"] if finding["shown"]}
+        judgements.append(
             {
                 "verdict": None if judgement.recommendation is None else in_words(judgement.recommendation),
                 "reasons": () if judgement.recommendation is None else judgement.recommendation.reasons,
-                "others": sum(finding.indicator is not Indicator.INFO for finding in judgement.findings),
-                "facts": scene.answer.explanation()["drafts"][_place(scene, judgement)]["facts"],
+                "others": any(finding.indicator is not Indicator.INFO for finding in judgement.findings),
+                "facts": told["facts"],
                 "findings": [
-                    (finding, finding.id in _shown(judgement, shown_at), citations(finding, evaluation.protocol))
+                    (finding, finding.id in shown, citations(finding, evaluation.protocol))
                     for finding in judgement.findings
                 ],
                 "open": [finding for finding in judgement.findings if finding.outcome is not Outcome.FIRED],
             }
-            for judgement in evaluation.judgements
-        ],
-        "unread": evaluation.unread,
-        "supplied": [(kind, supply.get(kind, Supply.ABSENT)) for kind in REQUIRED_KINDS],
+        )
+    return {
+        "hook": scene.hook,
+        "classes": _CLASSES,
+        "judgements": judgements,
+        "unread": explained["unread"],
+        "supplied": explained["supplied"],
     }
 
 
@@ -193,15 +187,14 @@ def results(scene: Scene) -> Json:
 def exchange(scene: Scene) -> Json:
     """The response as it came, and how long each stage took."""
     text = scene.exchange.response
-    stages = [part.split(";dur=") for part in scene.exchange.stages.split(", ") if ";dur=" in part]
+    stages = [(name, float(took)) for name, took in _STAGE.findall(scene.exchange.stages)]
     return {
         "endpoint": f"/cds-services/{scene.service}",
         "status": scene.exchange.status,
-        "response": encode_for_reading(decode(text)) if text else "",
-        "stages": [(name, float(took)) for name, took in stages],
-        "total": sum(float(took) for _, took in stages),
-        "longest": max((float(took) for _, took in stages), default=0.0),
-        "fields": [issue.get("expression", [""])[0] for issue in scene.response.get("issue", [])],
+        "response": encode_for_reading(scene.response) if text else "",
+        "stages": stages,
+        "total": sum(took for _, took in stages),
+        "longest": max((took for _, took in stages), default=0.0),
     }
 
 
@@ -260,26 +253,14 @@ def _name_of_case(scene: Scene) -> str:
 
 def _named_in(resource: Mapping[str, Any]) -> str:
     """A resource in its own words."""
-    concept = resource.get("medicationCodeableConcept") or resource.get("code")
+    medication = resource.get("medication")
+    in_r5 = medication.get("concept") if isinstance(medication, dict) else None
+    concept = resource.get("medicationCodeableConcept") or in_r5 or resource.get("code")
     coded = concept.get("coding") if isinstance(concept, dict) else None
     codings = coded if isinstance(coded, list) else []
     displays = [coding.get("display") for coding in codings if isinstance(coding, dict)]
     text = concept.get("text") if isinstance(concept, dict) else None
     return str(text or next(filter(None, displays), None) or resource.get("resourceType") or "resource")
-
-
-def _shown(judgement: Judgement, shown_at: Any) -> set[str]:
-    return {finding.id for findings in shown_findings(judgement, shown_at).values() for finding in findings}
-
-
-def _place(scene: Scene, judgement: Judgement) -> int:
-    """Which of the explanation's drafts is this regimen's first."""
-    place = 0
-    for one in scene.answer.evaluation.judgements:
-        if one is judgement:
-            break
-        place += len(one.regimen.references) if one.regimen is not None else 1
-    return place
 
 
 def _rows(scene: Scene) -> Iterator[Row]:
@@ -288,17 +269,19 @@ def _rows(scene: Scene) -> Iterator[Row]:
         for result in listed:
             read.setdefault(result.reference, []).append(result)
     unread = {item.reference: item.why for item in scene.answer.evaluation.unread}
+    own = {place for place, _ in located(scene.request, "Observation")}
     for place, resource in located(scene.completed, "Observation"):
-        reference = f"Observation/{resource.get('id')}"
+        reference = reference_of(resource)
         quantity = resource.get("valueQuantity")
         is_number = isinstance(quantity, dict)
         yield Row(
             place,
             reference,
             _named_in(resource),
-            next((resource[name][:10] for name in _TIMES if isinstance(resource.get(name), str)), ""),
-            _value(quantity.get("value")) if isinstance(quantity, dict) else _told_value(resource),
+            effective(resource)[:_DATE_LENGTH],
+            _measured(quantity) if isinstance(quantity, dict) else _told_value(resource),
             str(quantity.get("unit") or quantity.get("code") or "") if isinstance(quantity, dict) else "",
+            place in own,
             is_number,
             next((result.answer for result in read.get(reference, []) if result.answer in ANSWERS), "") or "",
             "; ".join(f"{result.token} {amount(result)}" for result in read.get(reference, [])),
@@ -306,8 +289,10 @@ def _rows(scene: Scene) -> Iterator[Row]:
         )
 
 
-def _value(value: object) -> str:
-    return plain(value) if isinstance(value, Decimal) and value.is_finite() else str(value)
+def _measured(quantity: Mapping[str, Any]) -> str:
+    value = quantity.get("value")
+    number = plain(value) if isinstance(value, Decimal) and value.is_finite() else str(value)
+    return f"{quantity.get('comparator', '')}{number}"
 
 
 def _told_value(resource: Mapping[str, Any]) -> str:

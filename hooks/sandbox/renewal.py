@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from typing import Any
 
 from cds.fhir import Found, read_drafts
 from cds.findings import Correction
 from cds.level import CYCLE_DAYS, Level, plain
-from cds.snapshot import LENALIDOMIDE
+from cds.snapshot import LENALIDOMIDE, MedicationOrder
 from cds.terminology import load_terminology
 from hooks.corrections import corrected_order
 from hooks.problems import UnsuitableError
-from hooks.request_resources import read_resources
 from hooks.sandbox.scene import Scene
-from hooks.wire import Json, read_request
+from hooks.wire import Json
 
 
 def renewal(scene: Scene) -> Json:
@@ -47,12 +45,16 @@ def renewal(scene: Scene) -> Json:
 
 def rewritten(draft: Mapping[str, Any], level: Level, corrections: Iterable[Correction], scene: Scene) -> Json:
     """A draft with another level and other particulars, written as a suggestion would write it."""
-    resources = read_resources(read_request(scene.request), scene.client, scene.now)
-    read, _ = read_drafts((Found(deepcopy(draft), ""),), None, resources.reading)
-    order = next((order for order in read.orders if order.drug.token == LENALIDOMIDE), None)
+    order = order_of(draft, scene)
     if order is None:
-        raise UnsuitableError("order", "is no draft of lenalidomide")
+        raise UnsuitableError("place", "is no draft of lenalidomide")
     changed = corrected_order(draft, order, level, corrections, scene.client.terminology or load_terminology())
     if changed is None:
         raise UnsuitableError("strength", f"there is no capsule of {plain(level.dose_mg)} mg")
     return changed
+
+
+def order_of(draft: Mapping[str, Any], scene: Scene) -> MedicationOrder | None:
+    """A draft as it is read, where it is one of lenalidomide."""
+    read, _ = read_drafts((Found(draft, ""),), None, scene.resources.reading)
+    return next((order for order in read.orders if order.drug.token == LENALIDOMIDE), None)

@@ -13,8 +13,9 @@ from cds.case import Case
 from cds.snapshot import DraftOrders
 from hooks.answering import Answer, answered
 from hooks.clients import Client
-from hooks.problems import Problem
-from hooks.wire import SERVICES, Json
+from hooks.problems import MalformedError, Problem
+from hooks.request_resources import RequestResources, read_resources
+from hooks.wire import SERVICES, Json, read_request
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Scene:
         return answered(self.completed, now=self.now, explain=True, client=self.client)
 
     @cached_property
+    def resources(self) -> RequestResources:
+        """The request's resources, and how they are read."""
+        return read_resources(read_request(self.completed), self.client, self.now)
+
+    @cached_property
     def answers(self) -> dict[str, Answer]:
         """The same patient and order under every protocol."""
         return {
@@ -78,6 +84,21 @@ class Scene:
         except Problem:
             return True
 
+    @cached_property
+    def cards(self) -> list[Json]:
+        """The response's cards. Raises MalformedError where they are none."""
+        cards = self.response.get("cards", [])
+        if not isinstance(cards, list) or not all(_is_card(card) for card in cards):
+            raise MalformedError("response", "expected the cards of a hook's response")
+        return cards
+
+    @cached_property
+    def issue(self) -> Json | None:
+        """What the response refuses the request for."""
+        listed = self.response.get("issue")
+        first = listed[0] if isinstance(listed, list) and listed else None
+        return first if isinstance(first, dict) else None
+
     @property
     def hook(self) -> str:
         """The hook as the request names it."""
@@ -87,6 +108,16 @@ class Scene:
     def service(self) -> str:
         """The endpoint for the request."""
         return service_for(self.request)
+
+
+def _is_card(card: object) -> bool:
+    suggestions = card.get("suggestions", []) if isinstance(card, dict) else None
+    return isinstance(suggestions, list) and all(
+        isinstance(one, dict)
+        and isinstance(one.get("actions"), list)
+        and all(isinstance(a, dict) for a in one["actions"])
+        for one in suggestions
+    )
 
 
 def service_for(request: object) -> str:

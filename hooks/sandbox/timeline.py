@@ -9,7 +9,7 @@ from decimal import Decimal
 from cds.case import Case
 from cds.episodes import NEUTROPHILS, PLATELETS, Episode
 from cds.findings import Evidence, Finding, Indicator, Outcome
-from cds.kidney import clearances_on
+from cds.kidney import clearances_on, scheduled
 from cds.level import CYCLE_DAYS, Level, plain
 from cds.parameters import Threshold, printed_unit
 from cds.snapshot import Result
@@ -85,17 +85,20 @@ def _lines(limits: Iterable[tuple[str, Threshold]]) -> list[Json]:
 
 def _clearance(case: Case) -> Json:
     """Cockcroft-Gault on each day with a creatinine; of two possible values the lower."""
-    results = {result.day: result for result in case.snapshot.of("creatinine") if result.measurement is not None}
     points = []
-    for day, result in sorted(results.items()):
+    for day in sorted({result.day for result in case.snapshot.of("creatinine")}):
         clearances = clearances_on(case.snapshot, day)
         if clearances:
             value = round(clearances[0], 1)
-            told = f"{on(day, case.today)}: {plain(value)} mL/min, from {reading(result, case.today)}"
+            told = f"{plain(value)} mL/min ({on(day, case.today)})"
             points.append({"at": _seconds(day), "value": number(value), "label": told, "low": _is_capped(case, value)})
     bands = case.protocol.renal.bands
     lines = [
-        {"value": number(top), "kind": "cap", "label": f"{band.in_words}: at most {band.cap.brief}"}
+        {
+            "value": number(top),
+            "kind": "cap",
+            "label": f"{band.in_words}: at most {scheduled(case.protocol, band.cap).brief}",
+        }
         for band in bands.value
         if (top := band.below if band.below is not None else band.at_most) is not None
     ]

@@ -238,7 +238,7 @@ def test_nasty_garbage_in_every_place_of_the_draft_is_answered_or_refused(place:
         assert encode(response).encode("utf-8")
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     place=st.sampled_from(_OBJECTS), element=st.sampled_from(_ABSENT), garbage=st.one_of(st.sampled_from(_NASTY), _JSON)
 )
@@ -258,7 +258,7 @@ def test_garbage_in_an_added_element_is_answered_or_refused(place: Path, element
     assert encode(response).encode("utf-8")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(place=st.sampled_from(_RECORDED), garbage=_JSON)
 @example(place=("prefetch", "patient", "birthDate"), garbage="9999-12-31")
 def test_garbage_anywhere_in_the_record_is_answered(place: Path, garbage: object) -> None:

@@ -41,6 +41,21 @@ def service(settings: Settings) -> Iterator[FlaskClient]:
     app.extensions["service"].close()
 
 
+@pytest.mark.parametrize("member", ["now", "card-profile"])
+def test_a_hospitals_request_chooses_neither_its_time_nor_how_its_cards_look(service: FlaskClient, member: str) -> None:
+    wanted = {"now": "2024-05-15T09:00:00Z", "card-profile": "base"}[member]
+    request = {**_body(SERVICE), "extension": {f"org.lenalidomide-maintenance.{member}": wanted}}
+    response = service.post(SERVICE, headers={"Authorization": f"Bearer {_token(SERVICE)}"}, json=request)
+    assert response.status_code == 422
+    assert f"extension.org.lenalidomide-maintenance.{member}: is not allowed here" in response.text
+
+
+def test_an_answer_that_is_not_explained_does_not_tell_how_long_its_stages_took(service: FlaskClient) -> None:
+    response = _call(service, SERVICE, f"Bearer {_token(SERVICE)}")
+    assert response.status_code == 200
+    assert "Server-Timing" not in response.headers
+
+
 def _token(path: str, **changed: Any) -> str:
     now = int(time())
     return elliptic().token(**{"aud": _URL + path, "iat": now, "exp": now + 300, **changed})

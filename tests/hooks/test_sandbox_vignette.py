@@ -27,8 +27,6 @@ from tests.support.fixtures import REQUESTS
 from tests.support.outcome import assert_as_expected
 from tests.support.request_builder import build_request
 
-pytestmark = pytest.mark.xdist_group("vignettes")
-
 Json = dict[str, Any]
 
 _NOW = "org.lenalidomide-maintenance.now"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.sandbox.screen import Screen
 from tests.support.sandbox import sandbox_app, serving
@@ -37,12 +37,19 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
 
 
-@pytest.fixture
-def screen(browser: Browser, address: str) -> Iterator[Screen]:
-    """A page of 1280 by 800, opened with a patient whose kidneys decline; whatever the browser complains of fails the test."""
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One cache of files for all tests."""
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         context.set_default_timeout(15_000)
-        screen = Screen(context.new_page(), address)
-        screen.open("?patient=renal-decline")
-        yield screen
-        assert screen.complaints == []
+        yield context
+
+
+@pytest.fixture
+def screen(context: BrowserContext, address: str) -> Iterator[Screen]:
+    """A page of 1280 by 800, opened with a patient whose kidneys decline; whatever the browser complains of fails the test."""
+    screen = Screen(context.new_page(), address)
+    screen.open("?patient=renal-decline")
+    yield screen
+    screen.page.close()
+    assert screen.complaints == []

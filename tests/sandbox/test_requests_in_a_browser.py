@@ -7,11 +7,14 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.sandbox.screen import Screen
 from tests.support.fixtures import INVALID, ODD
 
+_PLACED = """async (place) => {
+    const { placeOf } = await import("/sandbox/static/places.js");
+    const text = document.getElementById("request").value;
+    return text.slice(placeOf(text, place).at[0]);
+}"""
 _SELECT = """(words) => {
     const box = document.getElementById("request");
     const at = box.value.indexOf(words);
@@ -19,19 +22,16 @@ _SELECT = """(words) => {
 }"""
 
 
-@pytest.mark.parametrize(
-    ("bundle", "told"),
-    [
-        ({"resourceType": "Bundle", "type": "collection"}, "Bundle.entry: is missing or empty"),
-        ({"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Observation"}}]}, "holds 0 Patient resources"),
-        ({"resourceType": "Bundle", "entry": [{"fullUrl": "urn:uuid:1"}]}, "Bundle.entry[0]: holds no resource"),
-    ],
-)  # fmt: skip
-def test_a_broken_bundle_is_told_and_what_was_on_the_screen_stays(screen: Screen, bundle: object, told: str) -> None:
+def test_a_broken_bundle_is_told_and_what_was_on_the_screen_stays(screen: Screen) -> None:
     before = screen.headlines
-    screen.drop(json.dumps(bundle))
-    assert told in screen.wrong
-    assert screen.headlines == before
+    for entries, told in (
+        ([], "Bundle.entry: is missing or empty"),
+        ([{"resource": {"resourceType": "Observation"}}], "Bundle.entry: holds 0 Patient resources"),
+        ([{"fullUrl": "urn:uuid:1"}], "Bundle.entry[0]: holds no resource"),
+    ):
+        screen.drop(json.dumps({"resourceType": "Bundle", "entry": entries}))
+        assert told in screen.wrong
+        assert screen.headlines == before
     screen.complaints = [complaint for complaint in screen.complaints if "400" not in complaint]
 
 
@@ -109,30 +109,17 @@ def test_text_that_was_not_sent_changes_nothing_that_is_told_of_the_answer(scree
     assert "renal.decline" in screen.tab("case")
 
 
-@pytest.mark.parametrize(
-    ("place", "found"),
-    [
-        ("prefetch.counts.entry[2].resource.valueQuantity.value", '"value": 4.6'),
-        ("context.draftOrders.entry[0].resource.dosageInstruction[0].timing", '"timing": {'),
-        ("extension.org.lenalidomide-maintenance.now", '"org.lenalidomide-maintenance.now"'),
-        ("Patient/pt-aldous-fenn", '"id": "pt-aldous-fenn"'),
-        ("context.selections[7]", '"selections": ['),
-        ("nowhere", "{"),
-        ("line 3 column 2", '"hookInstance"'),
-    ],
-)
-def test_a_place_leads_to_itself_and_a_missing_one_to_where_it_would_stand(
-    screen: Screen, place: str, found: str
-) -> None:
-    picked = screen.page.evaluate(
-        """async (place) => {
-            const { placeOf } = await import("/sandbox/static/places.js");
-            const text = document.getElementById("request").value;
-            return text.slice(placeOf(text, place).at[0]);
-        }""",
-        place,
-    )
-    assert picked.startswith(found)
+def test_a_place_leads_to_itself_and_a_missing_one_to_where_it_would_stand(screen: Screen) -> None:
+    for place, found in {
+        "prefetch.counts.entry[2].resource.valueQuantity.value": '"value": 4.6',
+        "context.draftOrders.entry[0].resource.dosageInstruction[0].timing": '"timing": {',
+        "extension.org.lenalidomide-maintenance.now": '"org.lenalidomide-maintenance.now"',
+        "Patient/pt-aldous-fenn": '"id": "pt-aldous-fenn"',
+        "context.selections[7]": '"selections": [',
+        "nowhere": "{",
+        "line 3 column 2": '"hookInstance"',
+    }.items():
+        assert screen.page.evaluate(_PLACED, place).startswith(found), place
 
 
 def test_the_integrator_sees_response_stages_lint_and_discovery(screen: Screen) -> None:

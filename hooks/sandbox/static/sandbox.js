@@ -45,22 +45,28 @@ function carefully(work) {
   return (...given) => {
     waiting += 1;
     document.body.removeAttribute("data-ready");
-    queue = queue.then(() => work(...given)).catch((error) => tell("wrong", error.message)).then(() => {
+    queue = queue.then(() => work(...given)).catch(fail).then(() => {
       waiting -= 1;
       if (!waiting) document.body.setAttribute("data-ready", "");
     });
   };
 }
 
+function fail(error) {
+  tell("wrong", error.message);
+  for (const button of document.querySelectorAll("[data-accept]")) button.disabled = false;
+}
+
 // --- The request on the screen ---
 
 async function show(request, service) {
   if (request.includes('"draftOrders"')) state.earlier = request;
+  const typed = $("request").value;
   const called = await post(`/cds-services/${service}`, request);
   Object.assign(state, {
     service, request, response: called.text, status: called.status, stages: called.headers.get("Server-Timing") ?? "",
   });
-  $("request").value = request;
+  if ($("request").value === typed) $("request").value = request;
   noteUnsent();
   await draw([...ALWAYS, state.tab]);
   hear();
@@ -70,7 +76,7 @@ async function draw(panels) {
   const { request, response, status, stages, overridden, accepted } = state;
   const view = await ask("/sandbox/view", { request, response, status, stages, overridden, accepted, panels });
   const focused = document.activeElement?.id;
-  for (const [name, html] of Object.entries(view.panels)) $(name).innerHTML = html;
+  for (const [name, html] of Object.entries(view.panels)) put(name, html);
   if (panels.includes("cards")) {
     if (view.timeline) drawTimeline($("timeline"), view.timeline);
     else $("timeline").replaceChildren();
@@ -79,16 +85,28 @@ async function draw(panels) {
   if (panels.includes("exchange")) await draw(["lint"]);
 }
 
+// What is drawn already stays, with what is being typed into it.
+const drawn = new Map();
+function put(name, html) {
+  if (drawn.get(name) !== html) $(name).innerHTML = html;
+  drawn.set(name, html);
+}
+
 // A change of the request, as it stands in the text box; one that is refused leaves everything as it was.
-async function change(wanted) {
+async function edited(wanted) {
   const { response, status, earlier } = state;
   try {
-    const made = await ask("/sandbox/edit", { request: $("request").value, response, status, change: { ...wanted, earlier } });
-    await show(made.request, made.service);
+    return await ask("/sandbox/edit", { request: $("request").value, response, status, change: { ...wanted, earlier } });
   } catch (error) {
+    drawn.clear();
     await draw([...ALWAYS, state.tab]);
     throw error;
   }
+}
+
+async function change(wanted) {
+  const made = await edited(wanted);
+  await show(made.request, made.service);
 }
 
 async function pick(name, { remembered = false } = {}) {
@@ -131,10 +149,11 @@ function noteUnsent() {
 async function accept(button) {
   const card = button.closest("[data-card]");
   const [uuid, suggestion, label] = [card.dataset.card, button.dataset.accept, button.textContent];
+  const made = await edited({ kind: "accept", card: uuid, suggestion });
   await feedback(uuid, { outcome: "accepted", acceptedSuggestions: [{ id: suggestion }] });
   // What only adds an order leaves its card standing: it is not to be ordered twice.
   if (button.dataset.adds) state.accepted.push(suggestion);
-  await change({ kind: "accept", card: uuid, suggestion });
+  await show(made.request, made.service);
   tell("said", `Accepted: ${label}. The order was judged again; feedback was recorded.`);
   $("desk").focus({ preventScroll: true });
 }
@@ -248,11 +267,11 @@ const CLICKS = {
   "[role=tab]": (button) => choose(button.id.slice("tab-".length)),
   "[data-edit=renew]": () => change({ kind: "renew" }),
   "[data-now]": (button) => {
-    $("now").value = button.dataset.now;
-    return change(fields($("now").form));
+    return change({ kind: "circumstances", now: button.dataset.now });
   },
   "#send": async () => {
     const made = await ask("/sandbox/open", { text: $("request").value });
+    Object.assign(state, { earlier: "", overridden: {}, accepted: [] });
     await show(made.request, made.service);
     tell("said", "Sent.");
   },
@@ -263,10 +282,10 @@ const CLICKS = {
   "#save-case": () => save($("case-text").textContent, "case.yaml"),
 };
 
-// What was chosen when it happened, whatever is drawn until its turn comes.
-function fields(scope) {
-  const inputs = [...scope.querySelectorAll("input[name], select[name]")];
-  return { kind: scope.dataset.edit, ...scope.dataset, ...Object.fromEntries(inputs.map((one) => [one.name, one.value])) };
+// Only what was changed, as it was chosen when it happened, whatever is drawn until its turn comes.
+function field(input) {
+  const { edit, ...place } = input.closest("[data-edit]").dataset;
+  return { kind: edit, ...place, [input.name]: input.value };
 }
 
 const changed = carefully(async (wanted) => {
@@ -277,7 +296,10 @@ const changed = carefully(async (wanted) => {
 document.addEventListener("click", (event) => {
   for (const [selector, act] of Object.entries(CLICKS)) {
     const found = event.target.closest(selector);
-    if (found) return carefully(act)(found);
+    if (!found) continue;
+    // A second click of the same haste is none.
+    if (selector === "[data-accept]") found.disabled = true;
+    return carefully(act)(found);
   }
 });
 
@@ -286,9 +308,8 @@ const IS_TYPED = "input[type=date], input[type=datetime-local]";
 let typed = null;
 
 function commit(input) {
-  const scope = input.closest("[data-edit]");
   typed = null;
-  if (scope && input.isConnected) changed(fields(scope));
+  if (input.isConnected) changed(field(input));
 }
 
 document.addEventListener("change", (event) => {
