@@ -116,7 +116,11 @@ async function pick(name, { remembered = false } = {}) {
   if (!remembered) remember("pushState");
 }
 
+// The file that is open, to start over with.
+let opened = null;
+
 async function open(file) {
+  opened = file;
   let text;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
@@ -260,7 +264,7 @@ const CLICKS = {
     await pick(button.dataset.story);
     if (narrow.matches) $("banner").scrollIntoView();
   },
-  "#start-over": () => pick(state.story),
+  "#start-over": () => (state.story ? pick(state.story) : opened && open(opened)),
   "[data-accept]": accept,
   "[data-find]": (button) => find(button.dataset.find),
   "[data-go]": (button) => choose(button.dataset.go, { focus: true }),
