@@ -122,7 +122,8 @@ def _change_dosage(order: Json, level: Level, strength: Decimal | None, start: d
         del line["additionalInstruction"]
     if not keep or start is not None:
         timing = dict(_part(line, "timing"))
-        repeat = dict(_part(timing, "repeat")) if keep else {"frequency": 1, "period": 1, "periodUnit": "d"}
+        period = 2 if level.schedule is Schedule.EVERY_OTHER_DAY else 1
+        repeat = dict(_part(timing, "repeat")) if keep else {"frequency": 1, "period": period, "periodUnit": "d"}
         if not keep:
             timing.pop("code", None)
         _bound(repeat, level.schedule, start)

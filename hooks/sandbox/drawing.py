@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -18,6 +19,7 @@ from hooks.problems import Problem, UnsuitableError
 from hooks.sandbox.panels import PANELS
 from hooks.sandbox.scene import Scene
 
+_LINE = re.compile(r"line \d+ column \d+")
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -50,6 +52,12 @@ def _in_words(day: date | None) -> str:
     return "" if day is None else f"{day.day} {day:%b %Y}"
 
 
+def _line(told: str) -> str:
+    """``line 3 column 2`` where a fault of the JSON names it."""
+    found = _LINE.search(told)
+    return found[0] if found else ""
+
+
 def _named(token: str) -> str:
     return NAMES.get(token, token.replace("-", " "))
 
@@ -60,4 +68,5 @@ _FILTERS: Mapping[str, Callable[[Any], object]] = {
     "plain": _plainly,
     "unit": printed_unit,
     "fact": _named,
+    "line": _line,
 }

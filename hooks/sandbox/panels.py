@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -36,7 +35,6 @@ _CLASSES = {
 }
 _DATE_LENGTH = len("2024-05-15")
 _MINUTES = "%Y-%m-%dT%H:%M"
-_WEEK = timedelta(days=7)
 _STAGE = re.compile(r"(\w+);dur=(\d+(?:\.\d+)?)")
 
 
@@ -77,7 +75,7 @@ def controls(scene: Scene) -> Json:
 
     A request without a now is judged by the clock; the day of its latest result is then another one to offer.
     """
-    own = told(scene.request, "protocol") or ""
+    own = told(scene.request, "protocol") or "" if scene.fault is None else ""
     in_use = None if scene.is_refused else scene.answer.evaluation.protocol
     days = (
         [] if scene.is_refused else [found.day for listed in scene.answer.snapshot.results.values() for found in listed]
@@ -89,12 +87,10 @@ def controls(scene: Scene) -> Json:
         "protocol": own,
         "profiles": PROFILES,
         "profile": scene.client.card_profile,
-        "now": scene.now.strftime(_MINUTES),
-        "week_back": (scene.now - _WEEK).strftime(_MINUTES),
-        "week_on": (scene.now + _WEEK).strftime(_MINUTES),
+        "now": "" if scene.fault is not None else scene.now.strftime(_MINUTES),
         "in_use": in_use,
         "by_trial": in_use is not None and not own and in_use.id != scene.client.protocol,
-        "by_clock": told(scene.request, NOW) is None,
+        "by_clock": not scene.is_refused and told(scene.request, NOW) is None,
         "latest": max(days, default=None),
     }
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from cds.case import Case
 from cds.episodes import NEUTROPHILS, PLATELETS, Episode
 from cds.findings import Evidence, Finding, Indicator, Outcome
-from cds.kidney import clearances_on, scheduled
+from cds.kidney import cap_for, clearances_on, scheduled
 from cds.level import CYCLE_DAYS, Level, plain
 from cds.parameters import Threshold, printed_unit
 from cds.snapshot import Result
@@ -91,7 +91,9 @@ def _clearance(case: Case) -> Json:
         if clearances:
             value = round(clearances[0], 1)
             told = f"{plain(value)} mL/min ({on(day, case.today)})"
-            points.append({"at": _seconds(day), "value": number(value), "label": told, "low": _is_capped(case, value)})
+            points.append(
+                {"at": _seconds(day), "value": number(value), "label": told, "low": _is_above_cap(case, day, value)}
+            )
     bands = case.protocol.renal.bands
     lines = [
         {
@@ -105,8 +107,12 @@ def _clearance(case: Case) -> Json:
     return _panel("clearance", bands.unit, points, lines, [], case.today)
 
 
-def _is_capped(case: Case, clearance: Decimal) -> bool:
-    return any(band.contains(clearance) for band in case.protocol.renal.bands.value)
+def _is_above_cap(case: Case, day: date, clearance: Decimal) -> bool:
+    """Whether the dose of that day was above what the clearance allows; before any order the draft's dose."""
+    cap = cap_for(case.protocol, clearance, dialysis=False)
+    taken = [period.level for period in case.course.periods if period.start <= day]
+    level = taken[-1] if taken else case.draft_level
+    return cap is not None and level is not None and level.cycle_mg > cap.cycle_mg
 
 
 def _panel(token: str, unit: str, points: list[Json], lines: list[Json], latest: list[Result], today: date) -> Json:

@@ -60,6 +60,9 @@ def test_a_faulty_request_shows_what_is_wrong_and_leads_to_the_field(screen: Scr
 def test_what_is_no_json_is_sent_as_it_is_and_refused_by_the_service(screen: Screen) -> None:
     screen.drop((INVALID / "trailing-comma.txt").read_text(encoding="utf-8"))
     assert "the body is not JSON" in screen.page.inner_text("#cards")
+    with screen.judged_again():
+        screen.page.click("#cards [data-find^=line]")
+    assert screen.said.startswith("line ")
     assert screen.page.input_value("#request").startswith("{")
     screen.complaints = [told for told in screen.complaints if "400" not in told]
 
@@ -118,6 +121,9 @@ def test_a_place_leads_to_itself_and_a_missing_one_to_where_it_would_stand(scree
         "context.selections[7]": '"selections": [',
         "nowhere": "{",
         "line 3 column 2": '"hookInstance"',
+        "prefetch.counts.entry.2.resource.valueQuantity.value": '"value": 4.6',
+        "prefetch.patient.root": '"patient": {',
+        "body": "{",
     }.items():
         assert screen.page.evaluate(_PLACED, place).startswith(found), place
 

@@ -101,6 +101,15 @@ def test_what_is_not_changed_of_an_order_stays(sandbox: FlaskClient) -> None:
     assert changed["dispenseRequest"] == order["dispenseRequest"]
 
 
+def test_every_other_day_is_written_so_that_it_is_read_as_that(sandbox: FlaskClient) -> None:
+    change = {"kind": "draft", "place": "draftOrders/0", "schedule": "qod"}
+    made = edit(sandbox, story(sandbox, "renal-decline"), change)
+    order = json.loads(made)["context"]["draftOrders"]["entry"][0]["resource"]
+    assert order["dosageInstruction"][0]["timing"]["repeat"]["period"] == 2
+    assert order["dispenseRequest"]["quantity"]["value"] == 14
+    assert '<option value="qod" selected>' in view(sandbox, made, "order")["panels"]["order"]
+
+
 def test_of_two_drafts_with_one_id_the_one_is_changed_that_was_meant(sandbox: FlaskClient) -> None:
     request = json.loads(story(sandbox, "two-drafts"))
     entries = request["context"]["draftOrders"]["entry"]

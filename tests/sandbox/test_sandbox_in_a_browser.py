@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from time import sleep
 
 from axe_playwright_python.sync_playwright import Axe
@@ -114,9 +115,12 @@ def test_moving_a_value_moves_the_card(screen: Screen) -> None:
 
 def test_moving_now_makes_results_old(screen: Screen) -> None:
     screen.pick("ordinary-renewal")
-    for _ in range(2):
-        with screen.judged_again():
+    before = screen.page.input_value("#now")
+    with screen.judged_again():
+        for _ in range(2):
             screen.page.click("#week-on")
+    moved = datetime.fromisoformat(screen.page.input_value("#now")) - datetime.fromisoformat(before)
+    assert moved.days == 14
     assert "Blood count needed" in screen.headlines[0]
 
 
@@ -215,6 +219,29 @@ def test_an_order_taken_from_a_card_is_not_offered_twice(screen: Screen) -> None
         screen.page.click("[data-accept]:has-text('blood count')")
     assert "✓ Ordered" in screen.page.inner_text("#cards")
     assert screen.page.locator("[data-accept]:has-text('blood count')").count() == 0
+
+
+def test_where_the_service_does_not_answer_nothing_stands_there_that_was_not_judged(screen: Screen) -> None:
+    screen.page.route("**/cds-services/**", lambda route: route.abort())
+    screen.choose("dose-1", "25")
+    assert screen.wrong == "The service did not answer. Nothing was changed."
+    assert screen.page.input_value("#dose-1") == "10"
+    with screen.judged_again():
+        screen.page.click("[data-story=dialysis]")
+    assert screen.page.get_attribute("[data-story=renal-decline]", "aria-current") == "true"
+    assert "Aldous Fenn" in screen.page.inner_text("#banner")
+    screen.page.unroute("**/cds-services/**")
+    screen.pick("dialysis")
+    assert screen.wrong == ""
+    screen.complaints = [told for told in screen.complaints if "ERR_FAILED" not in told]
+
+
+def test_the_address_names_patient_and_tab_so_that_a_reload_shows_them_again(screen: Screen) -> None:
+    screen.open("?patient=first-neutropenia&tab=results")
+    with screen.judged_again():
+        screen.page.reload()
+    assert "Edda Marsh" in screen.page.inner_text("#banner")
+    assert screen.page.is_visible("#page-results")
 
 
 def test_back_leads_to_the_patient_before(screen: Screen) -> None:

@@ -94,6 +94,7 @@ def test_what_a_record_system_may_send_is_drawn_or_told_and_never_a_fault(sandbo
     assert set(drawn["panels"]) == {*PANELS, "lint"}
     if exchange["status"] != 200:
         assert "Refused with status" in drawn["panels"]["cards"]
+        assert "as of today" not in drawn["panels"]["controls"]
         assert drawn["timeline"] is None
 
 

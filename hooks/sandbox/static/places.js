@@ -1,7 +1,9 @@
 // Where a member of a JSON text stands, by its path as an error names it: context.draftOrders.entry[0].resource.
 
 // The place of a path or of a reference (Observation/anc-1), as [from, to]; the nearest enclosing place where it is missing.
-export function placeOf(text, wanted) {
+export function placeOf(text, told) {
+  // The FHIR check writes list.0.member, and .root for a whole resource; an error of the whole text says body.
+  const wanted = told.replace(/\.(\d+)(?=\.|$)/g, "[$1]").replace(/\.root$/, "").replace(/^body$/, "");
   const line = /^line (\d+) column (\d+)$/.exec(wanted);
   if (line) return atLine(text, Number(line[1]), Number(line[2]));
   const { places, resources } = scan(text);
@@ -9,7 +11,7 @@ export function placeOf(text, wanted) {
   for (let path = wanted; path; path = path.replace(/(\.|^)[^.[\]]*$|\[\d+\]$/, "")) {
     if (places.has(path)) return { at: places.get(path), exact: path === wanted };
   }
-  return { at: [0, Math.min(1, text.length)], exact: false };
+  return { at: [0, Math.min(1, text.length)], exact: wanted === "" };
 }
 
 function atLine(text, line, column) {

@@ -10,9 +10,9 @@ const TABS = ["why", "protocols", "results", "exchange", "case"];
 const narrow = matchMedia("(max-width: 56rem)");
 
 // `request` is the text that was judged; what is typed over it in the text box is not, until it is sent.
+const NOTHING_DONE = { earlier: "", overridden: {}, accepted: [] };
 const state = {
-  story: "", title: "", tab: "why", service: "", request: "", response: "", status: 0, stages: "", earlier: "",
-  overridden: {}, accepted: [],
+  story: "", title: "", file: null, tab: "why", service: "", request: "", response: "", status: 0, stages: "", ...NOTHING_DONE,
 };
 
 // --- Calls ---
@@ -53,22 +53,23 @@ function carefully(work) {
 }
 
 function fail(error) {
-  tell("wrong", error.message);
-  for (const button of document.querySelectorAll("[data-accept]")) button.disabled = false;
+  restore();
+  tell("wrong", error instanceof TypeError ? "The service did not answer. Nothing was changed." : error.message);
 }
 
 // --- The request on the screen ---
 
-async function show(request, service) {
-  if (request.includes('"draftOrders"')) state.earlier = request;
+// `fresh` is what else is known once the service has answered: another patient, say.
+async function show(request, service, fresh = {}) {
   const typed = $("request").value;
   const called = await post(`/cds-services/${service}`, request);
-  Object.assign(state, {
+  Object.assign(state, fresh, request.includes('"draftOrders"') ? { earlier: request } : {}, {
     service, request, response: called.text, status: called.status, stages: called.headers.get("Server-Timing") ?? "",
   });
   if ($("request").value === typed) $("request").value = request;
   noteUnsent();
   await draw([...ALWAYS, state.tab]);
+  mark();
   hear();
 }
 
@@ -92,16 +93,15 @@ function put(name, html) {
   drawn.set(name, html);
 }
 
+// What was chosen and could not be done is not to stand there as if it had been.
+function restore() {
+  for (const [name, html] of drawn) $(name).innerHTML = html;
+}
+
 // A change of the request, as it stands in the text box; one that is refused leaves everything as it was.
-async function edited(wanted) {
+function edited(wanted) {
   const { response, status, earlier } = state;
-  try {
-    return await ask("/sandbox/edit", { request: $("request").value, response, status, change: { ...wanted, earlier } });
-  } catch (error) {
-    drawn.clear();
-    await draw([...ALWAYS, state.tab]);
-    throw error;
-  }
+  return ask("/sandbox/edit", { request: $("request").value, response, status, change: { ...wanted, earlier } });
 }
 
 async function change(wanted) {
@@ -111,16 +111,12 @@ async function change(wanted) {
 
 async function pick(name, { remembered = false } = {}) {
   const story = await ask(`/sandbox/stories/${name}`);
-  begin(name, document.querySelector(`[data-story="${CSS.escape(name)}"] b`).textContent);
-  await show(story.request, story.service);
+  const title = document.querySelector(`[data-story="${CSS.escape(name)}"] b`).textContent;
+  await show(story.request, story.service, { ...NOTHING_DONE, story: name, title, file: null });
   if (!remembered) remember("pushState");
 }
 
-// The file that is open, to start over with.
-let opened = null;
-
 async function open(file) {
-  opened = file;
   let text;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
@@ -128,18 +124,17 @@ async function open(file) {
     throw new Error(`${file.name} is not text in UTF-8, so it is no request and no Bundle.`);
   }
   const made = await ask("/sandbox/open", { text });
-  begin("", file.name);
-  if (TABS.includes(state.tab)) remember("pushState");
-  await show(made.request, made.service);
+  await show(made.request, made.service, { ...NOTHING_DONE, story: "", title: file.name, file });
+  remember("pushState");
   tell("said", `${file.name} is open.`);
   if (state.status !== 200) await choose("exchange");
 }
 
-function begin(story, title) {
-  Object.assign(state, { story, title, earlier: "", overridden: {}, accepted: [] });
-  $("chosen-title").textContent = title;
+// In the list, who is on the screen.
+function mark() {
+  $("chosen-title").textContent = state.title;
   for (const button of document.querySelectorAll("[data-story]")) {
-    if (button.dataset.story === story) button.setAttribute("aria-current", "true");
+    if (button.dataset.story === state.story) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   }
 }
@@ -182,7 +177,7 @@ async function feedback(card, told) {
 
 // --- Tabs, places, copies ---
 
-async function choose(name, { focus = false } = {}) {
+async function choose(name, { focus = false, remembered = false } = {}) {
   state.tab = name;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const chosen = tab.id === `tab-${name}`;
@@ -191,8 +186,8 @@ async function choose(name, { focus = false } = {}) {
     if (chosen && focus) tab.focus();
     $(tab.getAttribute("aria-controls")).hidden = !chosen;
   }
-  remember("replaceState");
-  if (state.request) await draw([name]);
+  if (!remembered) remember("replaceState");
+  if (state.status) await draw([name]);
   if (name === "exchange" && !$("discovery").textContent) {
     $("discovery").textContent = JSON.stringify(await ask("/cds-services"), null, 1);
   }
@@ -206,6 +201,9 @@ async function find(place) {
   const line = box.value.slice(0, from).split("\n").length;
   box.focus({ preventScroll: true });
   box.setSelectionRange(from, to);
+  const column = from - box.value.lastIndexOf("\n", from - 1);
+  const widest = Math.max(1, ...box.value.split("\n").map((one) => one.length));
+  box.scrollLeft = Math.max(0, (column - 20) * (box.scrollWidth / widest));
   box.scrollTop = Math.max(0, (line - 5) * (box.scrollHeight / lines));
   box.scrollIntoView({ block: "center" });
   tell("said", exact ? `${place}: line ${line}` : `${place} is missing; it would belong here, line ${line}`);
@@ -260,23 +258,32 @@ function hear() {
 const CLICKS = {
   "[data-story]": async (button) => {
     $("patient-list").open = !narrow.matches;
-    tell("said", "");
     await pick(button.dataset.story);
-    if (narrow.matches) $("banner").scrollIntoView();
+    if (!narrow.matches) return;
+    $("banner").scrollIntoView();
+    $("banner").focus({ preventScroll: true });
   },
-  "#start-over": () => (state.story ? pick(state.story) : opened && open(opened)),
+  "#start-over": () => (state.file ? open(state.file) : pick(state.story)),
   "[data-accept]": accept,
   "[data-find]": (button) => find(button.dataset.find),
   "[data-go]": (button) => choose(button.dataset.go, { focus: true }),
   "[role=tab]": (button) => choose(button.id.slice("tab-".length)),
-  "[data-edit=renew]": () => change({ kind: "renew" }),
-  "[data-now]": (button) => {
-    return change({ kind: "circumstances", now: button.dataset.now });
+  "[data-edit=renew]": async () => {
+    await change({ kind: "renew" });
+    $("desk").focus({ preventScroll: true });
+  },
+  "[data-days]": (button) => {
+    const moved = new Date(`${$("now").value}Z`);
+    moved.setUTCDate(moved.getUTCDate() + Number(button.dataset.days));
+    return change({ kind: "circumstances", now: moved.toISOString().slice(0, 16) });
+  },
+  "[data-now]": async (button) => {
+    await change({ kind: "circumstances", now: button.dataset.now });
+    $("now").focus({ preventScroll: true });
   },
   "#send": async () => {
     const made = await ask("/sandbox/open", { text: $("request").value });
-    Object.assign(state, { earlier: "", overridden: {}, accepted: [] });
-    await show(made.request, made.service);
+    await show(made.request, made.service, NOTHING_DONE);
     tell("said", "Sent.");
   },
   "#copy-curl": () => copy(curl()),
@@ -303,7 +310,10 @@ document.addEventListener("click", (event) => {
     if (!found) continue;
     // A second click of the same haste is none.
     if (selector === "[data-accept]") found.disabled = true;
-    return carefully(act)(found);
+    return carefully(async () => {
+      tell("said", "");
+      await act(found);
+    })();
   }
 });
 
@@ -359,7 +369,7 @@ narrow.addEventListener("change", () => { $("patient-list").open = !narrow.match
 const arrive = carefully(async () => {
   const asked = new URLSearchParams(location.search);
   const [wanted, tab] = [asked.get("patient") ?? "", asked.get("tab")];
-  if (TABS.includes(tab) && tab !== state.tab) await choose(tab);
+  if (TABS.includes(tab) && tab !== state.tab) await choose(tab, { remembered: true });
   await pick(document.querySelector(`[data-story="${CSS.escape(wanted)}"]`) ? wanted : document.body.dataset.first, { remembered: true });
 });
 addEventListener("popstate", arrive);
