@@ -34,6 +34,7 @@ _CLASSES = {
     "presumed-not-frp": "presumed past menopause",
 }
 _DATE_LENGTH = len("2024-05-15")
+_LONGEST_NUMBER = 30
 _MINUTES = "%Y-%m-%dT%H:%M"
 _STAGE = re.compile(r"(\w+);dur=(\d+(?:\.\d+)?)")
 
@@ -287,8 +288,10 @@ def _rows(scene: Scene) -> Iterator[Row]:
 
 def _measured(quantity: Mapping[str, Any]) -> str:
     value = quantity.get("value")
-    number = plain(value) if isinstance(value, Decimal) and value.is_finite() else str(value)
-    return f"{quantity.get('comparator', '')}{number}"
+    # Written out, a number such as 1e9999999 would fill the screen and the memory.
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _LONGEST_NUMBER:
+        value = plain(value)
+    return f"{quantity.get('comparator', '')}{value}"
 
 
 def _told_value(resource: Mapping[str, Any]) -> str:

@@ -108,6 +108,13 @@ def test_what_stands_in_the_request_is_text_on_every_panel(sandbox: FlaskClient)
         assert "<b>c" not in html
 
 
+def test_a_number_of_a_million_digits_is_drawn_as_it_was_written(sandbox: FlaskClient) -> None:
+    text = story(sandbox, "first-neutropenia").replace('"value": 0.4,', '"value": 1e9999999,')
+    results = view(sandbox, text, "results")["panels"]["results"]
+    assert 'value="1E+9999999"' in results
+    assert len(results) < 100_000
+
+
 def test_a_finding_is_drawn_with_its_facts_its_limit_its_source_and_its_place(sandbox: FlaskClient) -> None:
     why = unescape(view(sandbox, story(sandbox, "first-neutropenia"), "why")["panels"]["why"])
     for told in ("Observation/anc-05", "0.4 ×10⁹/L", "20 Nov 2024", "below 0.5 ×10⁹/L", "Revlimid US label", "Table"):
