@@ -13,7 +13,7 @@ from cds.pregnancy import PregnancyTest
 from cds.snapshot import LENALIDOMIDE
 from cds.words import of_result, of_unread, on
 
-_MICROSECONDS_PER_HOUR = 3_600_000_000
+_MICROSECONDS_PER_HOUR = timedelta(hours=1) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from cds.level import plain
 from cds.parameters import printed_unit
-from cds.words import NAMES
+from cds.words import NAMES, on
 from hooks.problems import Problem, UnsuitableError
 from hooks.sandbox.panels import PANELS
 from hooks.sandbox.scene import Scene
@@ -49,7 +49,8 @@ def _plainly(value: object) -> str:
 
 
 def _in_words(day: date | None) -> str:
-    return "" if day is None else f"{day.day} {day:%b %Y}"
+    """With its year, whichever that is."""
+    return "" if day is None else on(day, date.min)
 
 
 def _line(told: str) -> str:

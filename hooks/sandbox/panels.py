@@ -12,7 +12,7 @@ from cds import load_protocols
 from cds.calculations import completed_years
 from cds.findings import Indicator, Outcome
 from cds.level import Schedule, plain
-from cds.snapshot import LENALIDOMIDE, Result
+from cds.snapshot import LENALIDOMIDE, Result, Supply
 from cds.terminology import load_terminology
 from cds.words import amount
 from hooks.card_profile import PROFILES
@@ -36,6 +36,7 @@ _CLASSES = {
 _DATE_LENGTH = len("2024-05-15")
 _LONGEST_NUMBER = 30
 _MINUTES = "%Y-%m-%dT%H:%M"
+_WHOLE = {state.value for state in Supply if state.proves_absence}
 _STAGE = re.compile(r"(\w+);dur=(\d+(?:\.\d+)?)")
 
 
@@ -122,6 +123,7 @@ def cards(scene: Scene) -> Json:
     return {
         "status": scene.exchange.status,
         "judged": not scene.is_refused and bool(scene.answer.evaluation.judgements),
+        "missing": [] if scene.is_refused else _missing(scene),
         "cards": scene.cards,
         "problem": scene.issue,
         "accepted": scene.exchange.accepted,
@@ -160,12 +162,14 @@ def why(scene: Scene) -> Json:
         "judgements": judgements,
         "unread": explained["unread"],
         "supplied": explained["supplied"],
+        "whole": _WHOLE,
     }
 
 
 def protocols(scene: Scene) -> Json:
     """The six protocols side by side."""
-    return {"comparison": compare(scene.answers), "chosen": scene.answer.evaluation.protocol.id}
+    several = len(scene.answer.evaluation.judgements) > 1
+    return {"several": several, "comparison": compare(scene.answers), "chosen": scene.answer.evaluation.protocol.id}
 
 
 def results(scene: Scene) -> Json:
@@ -228,6 +232,12 @@ PANELS: Mapping[str, Callable[[Scene], Json]] = {
     "lint": lint,
 }
 """Each is drawn by the template of its name."""
+
+
+def _missing(scene: Scene) -> list[str]:
+    """The kinds of data that did not come, or not whole: silence does not speak of them."""
+    supplied = scene.answer.explanation()["supplied"]
+    return [f"{kind} ({state})" for kind, state in supplied.items() if state not in _WHOLE]
 
 
 def _name(scene: Scene) -> str:

@@ -12,21 +12,24 @@ from cds.findings import Evidence, Finding, Indicator, Outcome
 from cds.kidney import cap_for, clearances_on, scheduled
 from cds.level import CYCLE_DAYS, Level, plain
 from cds.parameters import Threshold, printed_unit
+from cds.pregnancy import Verdict
 from cds.snapshot import Result
-from cds.words import NAMES, capital, on, reading
+from cds.words import NAMES, amount, capital, on, reading
 from hooks.answering import Answer
 from hooks.wire import Json, number
 
-_TITLES = {NEUTROPHILS: "Neutrophils", PLATELETS: "Platelets", "clearance": "Creatinine clearance"}
+_CLEARANCE = "clearance"
+_TITLES = {NEUTROPHILS: "Neutrophils", PLATELETS: "Platelets", _CLEARANCE: "Creatinine clearance"}
 _DRAWN = {NEUTROPHILS, PLATELETS, "creatinine", "hcg", "body-weight", "body-height"}
 _EVENTS = ("Condition/", "Procedure/", "Observation/", "AdverseEvent/")
+_TEST_MARKS = {Verdict.POSITIVE: "test-positive", Verdict.NEGATIVE: "test-negative"}
 _MARGIN = timedelta(days=10)
 
 
 def timeline(case: Case, answer: Answer) -> Json:
     """All that the picture draws: days as seconds since 1970 in UTC, values as numbers, words as they stand in it."""
     panels = [*_counts(case), _clearance(case)]
-    doses, marks = list(_doses(case)), sorted(_marks(case, answer), key=lambda mark: mark["at"])
+    doses, marks = list(_doses(case, answer)), sorted(_marks(case, answer), key=lambda mark: mark["at"])
     told = [
         *(point["at"] for panel in panels for point in panel["points"]),
         *(end for dose in doses for end in (dose["from"], dose["to"])),
@@ -70,7 +73,7 @@ def _counts(case: Case) -> Iterator[Json]:
         results = [result for result in case.snapshot.of(token) if result.measurement is not None]
         points = [_point(result, case.today, low=interrupt.holds_for(result.measurement) is True) for result in results]
         lines = _lines((("hold", interrupt), ("resume", resume)))
-        yield _panel(token, interrupt.unit, points, lines, results[-1:], case.today)
+        yield _panel(token, interrupt.unit, points, lines, results[-1:], case)
 
 
 def _lines(limits: Iterable[tuple[str, Threshold]]) -> list[Json]:
@@ -104,7 +107,7 @@ def _clearance(case: Case) -> Json:
         for band in bands.value
         if (top := band.below if band.below is not None else band.at_most) is not None
     ]
-    return _panel("clearance", bands.unit, points, lines, [], case.today)
+    return _panel(_CLEARANCE, bands.unit, points, lines, [], case)
 
 
 def _is_above_cap(case: Case, day: date, clearance: Decimal) -> bool:
@@ -115,8 +118,10 @@ def _is_above_cap(case: Case, day: date, clearance: Decimal) -> bool:
     return cap is not None and level is not None and level.cycle_mg > cap.cycle_mg
 
 
-def _panel(token: str, unit: str, points: list[Json], lines: list[Json], latest: list[Result], today: date) -> Json:
-    title = _TITLES[token]
+def _panel(token: str, unit: str, points: list[Json], lines: list[Json], latest: list[Result], case: Case) -> Json:
+    title, today = _TITLES[token], case.today
+    read_from = "creatinine" if token == _CLEARANCE else token
+    unread = sum(item.token == read_from for item in case.snapshot.unread)
     if not points:
         told = "no result that could be read"
     elif latest:
@@ -126,12 +131,15 @@ def _panel(token: str, unit: str, points: list[Json], lines: list[Json], latest:
     beyond = [point["label"] for point in points if point["low"]]
     if beyond:
         told += f"; beyond the first limit: {', '.join(beyond)}"
+    if unread:
+        told += f"; not read: {unread}"
     lined = "; ".join(line["label"] for line in lines)
     return {
         "id": token,
         "title": title,
-        "unit": "mL/min" if token == "clearance" else unit.replace("10*9/L", "×10⁹/L"),
+        "unit": printed_unit(unit),
         "points": points,
+        "unread": unread,
         "lines": lines,
         "told": f"{title}: {told}. Limits: {lined}.",
     }
@@ -150,14 +158,15 @@ def _point(result: Result, today: date, *, low: bool) -> Json:
     }
 
 
-def _doses(case: Case) -> Iterator[Json]:
+def _doses(case: Case, answer: Answer) -> Iterator[Json]:
     for period in case.course.periods:
         end = period.end or case.today
         state = "stopped" if period.interrupted else "given"
         yield _dose(period.start, max(end, period.start), period.level, state)
-    if case.regimen is not None:
-        start = case.course.draft_start
-        yield _dose(start, start + timedelta(days=CYCLE_DAYS), case.draft_level, "draft")
+    for judgement in answer.evaluation.judgements:
+        if judgement.regimen is not None:
+            start = judgement.case.course.draft_start
+            yield _dose(start, start + timedelta(days=CYCLE_DAYS), judgement.case.draft_level, "draft")
 
 
 def _dose(start: date, end: date, level: Level | None, state: str) -> Json:
@@ -206,10 +215,12 @@ def _marks(case: Case, answer: Answer) -> Iterator[Json]:
     for transplant in case.course.transplants:
         if transplant.day is not None:
             yield _mark("transplant", transplant.day, "Transplant")
-    for test in case.snapshot.of("hcg"):
-        outcome = reading(test, case.today)
-        kind = "test-positive" if test.answer == "positive" else "test-negative"
-        yield _mark(kind, test.day, f"Pregnancy test: {test.answer or outcome}")
+    for test in case.pregnancy.tests:
+        kind = _TEST_MARKS.get(test.verdict, "test-unclear")
+        yield _mark(kind, test.day, f"Pregnancy test: {amount(test.result)}")
+    for unread in case.pregnancy.unread_tests:
+        if unread.day is not None:
+            yield _mark("test-unclear", unread.day, "Pregnancy test that could not be read")
     seen: set[str | None] = {transplant.reference for transplant in case.course.transplants}
     for judgement in answer.evaluation.judgements:
         for finding in judgement.findings:

@@ -224,13 +224,18 @@ def test_an_order_taken_from_a_card_is_not_offered_twice(screen: Screen) -> None
 def test_where_the_service_does_not_answer_nothing_stands_there_that_was_not_judged(screen: Screen) -> None:
     screen.page.route("**/cds-services/**", lambda route: route.abort())
     screen.choose("dose-1", "25")
-    assert screen.wrong == "The service did not answer. Nothing was changed."
+    assert screen.wrong == "The service did not answer. What stands here is as it was before."
     assert screen.page.input_value("#dose-1") == "10"
     with screen.judged_again():
         screen.page.click("[data-story=dialysis]")
     assert screen.page.get_attribute("[data-story=renal-decline]", "aria-current") == "true"
     assert "Aldous Fenn" in screen.page.inner_text("#banner")
     screen.page.unroute("**/cds-services/**")
+    screen.page.route("**/sandbox/view", lambda route: route.abort())
+    screen.choose("dose-1", "25")
+    assert screen.page.input_value("#dose-1") == "10"
+    assert '"value": 25' not in screen.page.input_value("#request")
+    screen.page.unroute("**/sandbox/view")
     screen.pick("dialysis")
     assert screen.wrong == ""
     screen.complaints = [told for told in screen.complaints if "ERR_FAILED" not in told]

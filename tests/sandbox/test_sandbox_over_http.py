@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from html import unescape
 from pathlib import Path
 
@@ -151,6 +152,36 @@ def test_protocols_that_agree_differ_in_numbers_or_disagree_are_told_apart(sandb
     assert rows["monitoring.spm"] == "≠"
     assert "≈" in rows.values()
     assert "" in rows.values()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [("negative", "test-negative"), ("positive", "test-positive"), ("indeterminate", "test-unclear")],
+)
+def test_no_pregnancy_test_is_drawn_as_negative_that_is_not(sandbox: FlaskClient, answer: str, kind: str) -> None:
+    text = story(sandbox, "test-lapsed")
+    entries = json.loads(text)["prefetch"]["pregnancy"]["entry"]
+    at = next(place for place, entry in enumerate(entries) if "valueCodeableConcept" in entry["resource"])
+    day = entries[at]["resource"]["effectiveDateTime"][:10]
+    made = edit(sandbox, text, {"kind": "result", "place": f"pregnancy/{at}", "answer": answer})
+    marks = view(sandbox, made, "cards")["timeline"]["marks"]
+    seconds = int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp())
+    assert kind in {mark["kind"] for mark in marks if mark["at"] == seconds}
+
+
+def test_the_picture_counts_the_results_that_could_not_be_read(sandbox: FlaskClient) -> None:
+    text = story(sandbox, "first-neutropenia").replace('"value": 0.4,', '"value": 1e9999999,')
+    neutrophils = view(sandbox, text, "cards")["timeline"]["panels"][0]
+    assert neutrophils["unread"] == 1
+    assert "not read: 1" in neutrophils["told"]
+
+
+def test_silence_names_what_did_not_come(sandbox: FlaskClient) -> None:
+    request = json.loads(story(sandbox, "ordinary-renewal"))
+    del request["prefetch"]["conditions"]
+    silent = unescape(view(sandbox, json.dumps(request), "cards")["panels"]["cards"])
+    assert "Condition (not supplied)" in silent
+    assert "did not come" not in view(sandbox, story(sandbox, "ordinary-renewal"), "cards")["panels"]["cards"]
 
 
 def test_the_picture_draws_the_cap_that_the_protocol_gives(sandbox: FlaskClient) -> None:

@@ -17,22 +17,25 @@ const state = {
 
 // --- Calls ---
 
-async function post(url, body) {
+async function call(url, options) {
+  try {
+    const response = await fetch(url, options);
+    return { status: response.status, text: await response.text(), headers: response.headers };
+  } catch {
+    throw new Error("The service did not answer. What stands here is as it was before.");
+  }
+}
+
+function post(url, body) {
   const headers = { "Content-Type": "application/json" };
-  const response = await fetch(url, { method: "POST", headers, body: typeof body === "string" ? body : JSON.stringify(body) });
-  return { status: response.status, text: await response.text(), headers: response.headers };
+  return call(url, { method: "POST", headers, body: typeof body === "string" ? body : JSON.stringify(body) });
 }
 
 async function ask(path, body) {
-  const { status, text } = body ? await post(path, body) : await fetched(path);
+  const { status, text } = body ? await post(path, body) : await call(path);
   const document = JSON.parse(text);
   if (status !== 200) throw new Error(document.issue?.[0]?.diagnostics ?? `status ${status}`);
   return document;
-}
-
-async function fetched(path) {
-  const response = await fetch(path);
-  return { status: response.status, text: await response.text() };
 }
 
 // --- One thing after the other ---
@@ -54,7 +57,7 @@ function carefully(work) {
 
 function fail(error) {
   restore();
-  tell("wrong", error instanceof TypeError ? "The service did not answer. Nothing was changed." : error.message);
+  tell("wrong", error.message);
 }
 
 // --- The request on the screen ---
@@ -63,19 +66,29 @@ function fail(error) {
 async function show(request, service, fresh = {}) {
   const typed = $("request").value;
   const called = await post(`/cds-services/${service}`, request);
-  Object.assign(state, fresh, request.includes('"draftOrders"') ? { earlier: request } : {}, {
+  const next = {
+    ...state, ...fresh, ...(request.includes('"draftOrders"') ? { earlier: request } : {}),
     service, request, response: called.text, status: called.status, stages: called.headers.get("Server-Timing") ?? "",
-  });
+  };
+  const panels = [...ALWAYS, state.tab];
+  const view = await look(next, panels);
+  Object.assign(state, next);
   if ($("request").value === typed) $("request").value = request;
   noteUnsent();
-  await draw([...ALWAYS, state.tab]);
+  await paint(view, panels);
   mark();
   hear();
 }
 
+function look({ request, response, status, stages, overridden, accepted }, panels) {
+  return ask("/sandbox/view", { request, response, status, stages, overridden, accepted, panels });
+}
+
 async function draw(panels) {
-  const { request, response, status, stages, overridden, accepted } = state;
-  const view = await ask("/sandbox/view", { request, response, status, stages, overridden, accepted, panels });
+  await paint(await look(state, panels), panels);
+}
+
+async function paint(view, panels) {
   const focused = document.activeElement?.id;
   for (const [name, html] of Object.entries(view.panels)) put(name, html);
   if (panels.includes("cards")) {

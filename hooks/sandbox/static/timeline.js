@@ -48,7 +48,8 @@ function dosePanel(root, told) {
 }
 
 function countPanel(root, told, panelTold, isLast) {
-  const host = panel(root, panelTold.id, panelTold.title, panelTold.unit, panelTold.told);
+  const unread = panelTold.unread ? ` · not read: ${panelTold.unread}` : "";
+  const host = panel(root, panelTold.id, panelTold.title, panelTold.unit + unread, panelTold.told);
   const { points, lines } = panelTold;
   const most = Math.max(...points.map((point) => point.value), ...lines.map((line) => line.value), 1) * (points.length ? 1 : 2);
   return plot(host, told, {
@@ -283,7 +284,7 @@ function doseLabel(chart, dose) {
   written(chart, fits ? short : short.split(" days")[0], x(chart, dose.from) + 2 * by, y(chart, dose.mg ?? 0) - 4 * by, INK, dose.state === "draft");
 }
 
-const SYMBOLS = { transplant: "✚", "test-negative": "○", "test-positive": "●", event: "◆" };
+const SYMBOLS = { transplant: "✚", "test-negative": "○", "test-positive": "●", "test-unclear": "◐ ?", event: "◆" };
 
 // A mark that would lie on the one before it goes a line lower.
 function drawMarks(chart, marks) {
@@ -295,7 +296,7 @@ function drawMarks(chart, marks) {
     const left = x(chart, mark.at) - 4 * by;
     low = left < end && !low;
     const text = SYMBOLS[mark.kind] + (named ? ` ${mark.label}` : "");
-    end = written(chart, text, left, bbox.top + (low ? 24 : 11) * by, mark.kind === "test-positive" ? ALARM : INK);
+    end = written(chart, text, left, bbox.top + (low ? 24 : 11) * by, mark.kind === "test-positive" || mark.kind === "test-unclear" ? ALARM : INK);
   }
 }
 
