@@ -6,36 +6,39 @@ import argparse
 import logging
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import files
+from socket import AF_INET, AF_INET6, create_server, socket
+from threading import Event
 
 import requests
-from waitress.server import create_server
 
+from cds import load_protocols
 from hooks.app import create_app
 from hooks.for_reading import cards_as_text
+from hooks.secrecy import Seal
 from hooks.service import Service
-from hooks.settings import Settings, check_folder, check_host, from_environment, with_sandbox
-from hooks.store import shown_url
+from hooks.settings import CommandError, Settings, check_folder, check_host, from_environment, with_sandbox
+from hooks.store import Store, shown_url
+from hooks.worker import serve as run
+from hooks.workers import CANNOT_START, Workers
 
-_CONNECTIONS = 1000
-_IDLE = 30  # seconds until a connection that says nothing is closed
+_BACKLOG = 1024
 _DEMO_REQUEST = "order-select-renal-decline.json"
 
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until stopped."""
-    with _serving(options) as run:
-        run()
-    return 0
+    with _serving(options) as workers:
+        return workers.supervise()
 
 
 def demo(options: argparse.Namespace) -> int:
     """Serve with the sandbox page, and show the answer to a bundled request."""
-    with _serving(options, sandbox=True) as run:
-        threading.Thread(target=run, daemon=True).start()
+    with _serving(options, sandbox=True) as workers:
         body = (files("fhir_fixtures") / "requests" / _DEMO_REQUEST).read_bytes()
         url = f"http://{options.host}:{options.port}/cds-services/lenalidomide-order-select"
         print(f"\nPOST {url}  (bundled request {_DEMO_REQUEST})\n", flush=True)
@@ -44,13 +47,12 @@ def demo(options: argparse.Namespace) -> int:
         print(cards_as_text(response.json()))
         print(f"\nMore patients, and why: http://{options.host}:{options.port}/sandbox")
         print("Still serving; stop with Ctrl-C.", flush=True)
-        threading.Event().wait()
-    return 0
+        return workers.supervise()
 
 
 @contextmanager
-def _serving(options: argparse.Namespace, *, sandbox: bool = False) -> Iterator[Callable[[], None]]:
-    """The server, ready to run; at the end what is under way is finished."""
+def _serving(options: argparse.Namespace, *, sandbox: bool = False) -> Iterator[Workers]:
+    """The workers, serving; at the end what is under way is finished."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     # Of the libraries' words only the warnings.
     logging.getLogger("lenalidomide_cds").setLevel(logging.INFO)
@@ -61,24 +63,39 @@ def _serving(options: argparse.Namespace, *, sandbox: bool = False) -> Iterator[
         settings = with_sandbox(settings)
     check_host(settings, options.host)
     check_folder(settings)
-    app = create_app(settings)
-    server = create_server(
-        app,
-        host=options.host,
-        port=options.port,
-        threads=settings.threads,
-        connection_limit=_CONNECTIONS,
-        channel_timeout=_IDLE,
-        # The application refuses a large body in the standard's words; the server's own blunt limit lies above.
-        max_request_body_size=settings.body_limit * 2,
-    )
+    _check_storage(settings)
+    load_protocols()
     # Container platforms stop a service by this signal.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with _listening(options) as listening, Workers(settings.workers, partial(_work, settings, listening)) as workers:
         print("\n".join(_greeting(options, settings)), flush=True)
-        yield server.run
+        yield workers
+
+
+def _check_storage(settings: Settings) -> None:
+    """Mistakes that each worker would find for itself."""
+    if settings.storage is not None:
+        Store(settings.storage.database_url).close()
+        if settings.storage.request_keys:
+            Seal(settings.storage.request_keys)
+
+
+def _listening(options: argparse.Namespace) -> socket:
+    family = AF_INET6 if ":" in options.host else AF_INET
+    return create_server((options.host, options.port), family=family, backlog=_BACKLOG)
+
+
+def _work(settings: Settings, listening: socket, stopping: Event) -> None:
+    """What a worker does."""
+    try:
+        app = create_app(settings)
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        sys.exit(CANNOT_START)
+    service: Service = app.extensions["service"]
+    try:
+        run(app, listening, threads=settings.threads, body_limit=settings.body_limit, stopping=stopping)
     finally:
-        service: Service = app.extensions["service"]
         service.close()
 
 

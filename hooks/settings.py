@@ -84,6 +84,7 @@ class Settings:
     storage: Storage | None = None
     threads: int = 32
     sandbox: bool = False
+    workers: int = 2
 
     @property
     def open_mode(self) -> bool:
@@ -114,6 +115,7 @@ def from_environment(protocol: str | None = None) -> Settings:
         ),
         storage(pseudonym_key_required=bool(clients)),
         _whole("CDS_THREADS", 32, "threads"),
+        workers=_whole("CDS_WORKERS", 2, "worker processes"),
     )
     return with_sandbox(settings) if _one_of("CDS_SANDBOX", ("0", "1"), "0") == "1" else settings
 

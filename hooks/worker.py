@@ -1,0 +1,71 @@
+"""One worker process: serves an application on a socket that it shares with others, until it is told to stop."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from socket import socket
+from threading import Event
+from time import monotonic
+from typing import Any, cast
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer, create_server
+
+_CONNECTIONS = 1000
+_IDLE = 30  # seconds until a connection that says nothing is closed
+_READ_AT_ONCE = 256 * 1024  # bytes
+_LOOK = 0.5  # seconds until a stop is noticed at the latest
+_PATIENCE = 20.0  # seconds for the calls under way at a stop
+# Python's own 700 has the collector look at the objects of every answer, and at all knowledge every few answers.
+_COLLECTED_AFTER = (50_000, 20, 100)
+
+
+def serve(app: Flask, listening: socket, *, threads: int, body_limit: int, stopping: Event) -> None:
+    """Answer until ``stopping`` is set; then take no new connection, finish what came, and return.
+
+    A body is received whole before a thread is given to it, so that one that never ends keeps nobody from an answer.
+    """
+    connections: dict[int, Any] = {}
+    server = create_server(
+        app,
+        map=connections,
+        sockets=[listening],
+        threads=threads,
+        connection_limit=_CONNECTIONS,
+        channel_timeout=_IDLE,
+        recv_bytes=_READ_AT_ONCE,
+        # The application refuses a large body in the standard's words; the server's own blunt limit lies above.
+        max_request_body_size=body_limit * 2,
+        # In memory, not in a file.
+        inbuf_overflow=body_limit * 2,
+    )
+    assert isinstance(server, BaseWSGIServer)
+    _keep_knowledge_from_the_collector()
+    while not stopping.is_set():
+        _turn(connections)
+    wasyncore.dispatcher.close(server)
+    until = monotonic() + _PATIENCE
+    while _is_busy(server) and monotonic() < until:
+        _turn(connections)
+    server.task_dispatcher.shutdown()
+    wasyncore.close_all(connections)
+
+
+def _keep_knowledge_from_the_collector() -> None:
+    """What lives as long as the worker need not be looked at for garbage, neither now nor at each collection."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED_AFTER)
+
+
+def _turn(connections: Mapping[int, Any]) -> None:
+    wasyncore.loop(timeout=_LOOK, use_poll=True, map=connections, count=1)
+
+
+def _is_busy(server: BaseWSGIServer) -> bool:
+    """Whether a call is being received, answered or sent."""
+    channels = cast("Mapping[int, HTTPChannel]", server.active_channels)
+    return any(channel.requests or channel.request or channel.total_outbufs_len for channel in channels.values())
