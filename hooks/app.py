@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
@@ -94,9 +95,20 @@ def _incoming() -> Incoming:
     return Incoming(
         request.headers.get("Authorization"),
         request.headers.get("Content-Encoding"),
-        request.get_data(cache=False),
+        _body(),
         datetime.now(UTC),
     )
+
+
+def _body() -> bytes:
+    """At once: the server has received it whole. Werkzeug's own way takes milliseconds for a megabyte."""
+    length = request.content_length
+    if length is None:
+        return request.get_data(cache=False)
+    if length > (request.max_content_length or length):
+        raise RequestEntityTooLarge
+    stream: BinaryIO = request.environ["wsgi.input"]
+    return stream.read(length)
 
 
 def _answered(outgoing: Outgoing, *, timed: bool) -> Response:
