@@ -7,15 +7,15 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 import requests
-from waitress.server import TcpWSGIServer, create_server
 
 from hooks.app import create_app
 from hooks.clients import Client, Identity
 from hooks.settings import Settings, Tokens
+from hooks.worker import serve
 from tests.support.fixtures import client
 from tests.support.hospital import ADVISED, ORDER_SIGN, bundled
 
@@ -25,12 +25,14 @@ ENDPOINT = f"/cds-services/{ORDER_SIGN}"
 @pytest.fixture
 def port() -> Iterator[int]:
     """A real server."""
-    server = create_server(create_app(Settings()), host="127.0.0.1", port=0)
-    assert isinstance(server, TcpWSGIServer)
-    assert server.socket is not None
-    Thread(target=server.run, daemon=True).start()
-    yield int(server.socket.getsockname()[1])
-    server.close()
+    listening, stopping = socket.create_server(("127.0.0.1", 0)), Event()
+    number = int(listening.getsockname()[1])
+    limits = {"threads": 4, "body_limit": 10_000_000, "stopping": stopping}
+    thread = Thread(target=serve, args=(create_app(Settings()), listening), kwargs=limits)
+    thread.start()
+    yield number
+    stopping.set()
+    thread.join()
 
 
 def test_bodies_that_never_end_keep_nobody_else_from_an_answer(port: int) -> None:
