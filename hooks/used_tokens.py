@@ -13,10 +13,6 @@ from threading import Lock
 from time import time  # noqa: TID251 -- when a token expires is said by the clock on the wall
 from typing import Protocol
 
-from redis import Redis, RedisError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from hooks.breaker import Breaker
 from hooks.health import Health, one_line
 from hooks.settings import SettingsError, Tokens
@@ -171,6 +167,12 @@ class _RedisStore:
     """For the workers of several machines."""
 
     def __init__(self, url: str) -> None:
+        # Only who uses it pays for it: it takes a tenth of a second at the start.
+        from redis import Redis, RedisError  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
+
+        self._faults = (OSError, RedisError)
         # One try: a repeated SET would find what the first one, whose answer was lost, has left.
         try:
             self._redis = Redis.from_url(
@@ -192,6 +194,6 @@ class _RedisStore:
             return bool(
                 self._redis.set(f"lenalidomide-cds:used-token:{name}", "1", nx=True, ex=max(1, ceil(until - now)))
             )
-        except (OSError, RedisError) as error:
+        except self._faults as error:
             # The server's own words may repeat what was sent to it, a password among them.
             raise _StoreError(f"Redis: {type(error).__name__}") from None
