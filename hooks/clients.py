@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,11 @@ _WORDS = {
 
 
 class ClientsError(Exception):
-    """Everything that is wrong with the file of clients."""
+    """Everything that is wrong with the file of clients, all at once."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def read_clients(file: Path, defaults: Client) -> tuple[Client, ...]:
         except ValidationError as error:
             problems += [f"{'.'.join(map(str, item['loc']))}: {_told(item)}" for item in error.errors()]
     if problems:
-        raise ClientsError("; ".join(problems))
+        raise ClientsError(problems)
     return clients
 
 
@@ -107,14 +112,19 @@ def base_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        msg = f"'{text}' is not a URL: {error}"
+    except ValueError:
+        msg = f"'{_without_secrets(text)}' is not a URL"
         raise ValueError(msg) from None
     unwanted = parts.username is not None or parts.query or parts.fragment or port == 0
     if parts.scheme != "https" or not parts.hostname or unwanted:
-        msg = f"'{text}' is not an https URL without user, query and fragment"
+        msg = f"'{_without_secrets(text)}' is not an https URL without user, query and fragment"
         raise ValueError(msg)
     return text.rstrip("/")
+
+
+def _without_secrets(url: str) -> str:
+    """A URL that is refused, to be shown: it may hold a password where none belongs."""
+    return re.sub(r"[?#].*", "?…", re.sub(r".*@", "…@", url, flags=re.DOTALL), flags=re.DOTALL)
 
 
 def _told(error: ErrorDetails) -> str:
@@ -125,16 +135,15 @@ def _told(error: ErrorDetails) -> str:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, OSError, ValueError):
         msg = f"'{name}' is not an IANA time zone such as Europe/Paris"
         raise ValueError(msg) from None
     return name
 
 
 def _origin(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or text != f"{parts.scheme}://{parts.netloc}":
-        msg = f"'{text}' is not an origin such as https://ehr.example"
+    if not re.fullmatch(r"https?://[^/?#@\s]+", text):
+        msg = f"'{_without_secrets(text)}' is not an origin such as https://ehr.example"
         raise ValueError(msg)
     return text
 
@@ -218,8 +227,11 @@ def _collisions(clients: Iterable[Client]) -> list[str]:
         assert client.identity is not None
         if not client.identity.key_sets and client.identity.key_file is None:
             problems.append(f"clients.{client.name}: expected key_sets (URLs) or key_file, or both")
-        if client.identity.key_file is not None and not client.identity.key_file.is_file():
-            problems.append(f"clients.{client.name}.key_file: there is no file {client.identity.key_file}")
+        if client.identity.key_file is not None:
+            try:
+                client.identity.key_file.open("rb").close()
+            except OSError as error:
+                problems.append(f"clients.{client.name}.key_file: {client.identity.key_file}: {error.strerror}")
         tenants.update((client.identity.issuer, tenant) for tenant in client.identity.tenants or {""})
     several = Counter(issuer for issuer, _ in tenants)
     for (issuer, tenant), count in tenants.items():

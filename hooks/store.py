@@ -228,17 +228,20 @@ def _instant(text: str) -> datetime:
 
 
 def _url(text: str) -> URL:
+    """What is wrong with a URL is told without a part of it: any part may be a piece of a misplaced password."""
     try:
         url = make_url(text)
-    except ArgumentError:
-        msg = "DATABASE_URL: expected a URL such as postgresql://user:password@host/database or sqlite:////folder/file"
-        raise StoreError(msg) from None
-    if url.drivername in _POSTGRESQL:
+    except (ArgumentError, ValueError):
+        url = None
+    if url is not None and url.drivername in _POSTGRESQL and "@" not in (url.host or ""):
         return url.set(drivername="postgresql+psycopg")
-    if url.drivername != _SQLITE:
-        msg = f"DATABASE_URL: '{url.drivername}' is not a database this service knows, expected postgresql or sqlite"
-        raise StoreError(msg)
-    return url
+    if url is not None and url.drivername == _SQLITE and not (url.host or url.username):
+        return url
+    msg = (
+        "DATABASE_URL cannot be read, expected postgresql://user:password@host/database or sqlite:////folder/file, "
+        "reserved characters percent-encoded"
+    )
+    raise StoreError(msg)
 
 
 def _engine(url: URL) -> Engine:
