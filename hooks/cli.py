@@ -10,7 +10,7 @@ from datetime import date
 from importlib import import_module
 from pathlib import Path
 
-from cds import DEFAULT_PROTOCOL, PROTOCOL_IDS
+from cds import PROTOCOL_IDS
 from cds.strict_yaml import KnowledgeError
 from hooks.settings import CommandError
 
@@ -47,24 +47,30 @@ def _parser() -> argparse.ArgumentParser:
         prog="lenalidomide-cds", description="Decision support for lenalidomide maintenance."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    serve = commands.add_parser("serve", help="answer CDS Hooks calls over HTTP")
+    configured = argparse.ArgumentParser(add_help=False)
+    configured.add_argument("--config", metavar="FILE", help="the file of settings; wins over CDS_CONFIG")
+    serve = commands.add_parser("serve", parents=[configured], help="answer CDS Hooks calls over HTTP")
     demo = commands.add_parser(
-        "demo", help="serve, post a bundled request as an EHR would, print the card, keep serving"
+        "demo",
+        parents=[configured],
+        help="serve, post a bundled request as an EHR would, print the card, keep serving",
     )
     for command in (serve, demo):
         command.add_argument("--host", default="127.0.0.1")
         command.add_argument("--port", type=_port, default=8080)
-        command.add_argument("--protocol", choices=PROTOCOL_IDS, default=DEFAULT_PROTOCOL)
+        command.add_argument("--protocol", choices=PROTOCOL_IDS)
     serve.set_defaults(run=_run_by("serve_commands", "serve"))
     demo.set_defaults(run=_run_by("serve_commands", "demo"))
-    evaluate = commands.add_parser("evaluate", help="answer CDS Hooks requests from files, without network")
+    evaluate = commands.add_parser(
+        "evaluate", parents=[configured], help="answer CDS Hooks requests from files, without network"
+    )
     evaluate.add_argument("files", nargs="*", metavar="FILE", help="a request; standard input without any")
     evaluate.add_argument("--ndjson", action="store_true", help="one request a line")
     evaluate.add_argument("--now", metavar="ISO-8601", help="the instant of the evaluation")
     evaluate.add_argument("--protocol", choices=PROTOCOL_IDS)
     evaluate.add_argument("--cards", action="store_true", help="print the cards for a person")
     evaluate.set_defaults(run=_run_by("evaluate_commands", "evaluate"))
-    document = commands.add_parser("discovery", help="print the discovery document")
+    document = commands.add_parser("discovery", parents=[configured], help="print the discovery document")
     document.add_argument(
         "--templates", action="store_true", help="only the prefetch queries, one a line, to be typed in"
     )
@@ -76,7 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     catalogue.add_argument("--check", action="store_true", help="only say whether the written pages are current")
     catalogue.add_argument("--folder", type=Path, default=Path("docs/catalogue"))
     catalogue.set_defaults(run=_run_by("evaluate_commands", "catalogue"))
-    _add_record_commands(commands)
+    config = commands.add_parser("config", help="what is configured")
+    configs = config.add_subparsers(required=True, metavar="WHAT", dest="config_command")
+    check = configs.add_parser(
+        "check", parents=[configured], help="print every setting, or all that would stop the start"
+    )
+    check.set_defaults(run=_run_by("config_commands", "check_configuration"))
+    _add_record_commands(commands, configured)
     return parser
 
 
@@ -88,9 +100,13 @@ def _port(text: str) -> int:
     return port
 
 
-def _add_record_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_record_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], configured: argparse.ArgumentParser
+) -> None:
     """Add ``replay``, ``report``, ``migrate`` and ``key``."""
-    again = commands.add_parser("replay", help="evaluate a recorded decision again: the same bytes, or the difference")
+    again = commands.add_parser(
+        "replay", parents=[configured], help="evaluate a recorded decision again: the same bytes, or the difference"
+    )
     again.add_argument("id", metavar="ID", help="of the decision, or the uuid of a card")
     again.add_argument("--protocol", choices=PROTOCOL_IDS, help="another protocol than the recorded one")
     again.add_argument(
@@ -99,13 +115,15 @@ def _add_record_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     again.set_defaults(run=_run_by("record_commands", "replay_decision"))
     report = commands.add_parser("report", help="what was recorded: overrides, decisions")
     kinds = report.add_subparsers(required=True, metavar="REPORT", dest="report")
-    overrides = kinds.add_parser("overrides", help="how often advice was shown, accepted, overridden, and why")
+    overrides = kinds.add_parser(
+        "overrides", parents=[configured], help="how often advice was shown, accepted, overridden, and why"
+    )
     overrides.add_argument(
         "--above", type=_percent, default=50, metavar="PERCENT", help="names rules overridden more often"
     )
     overrides.add_argument("--at-least", type=int, default=10, metavar="ANSWERS", help="of so many answers")
     overrides.set_defaults(run=_run_by("record_commands", "report_overrides"))
-    decisions = kinds.add_parser("decisions", help="which decisions were made, newest first")
+    decisions = kinds.add_parser("decisions", parents=[configured], help="which decisions were made, newest first")
     decisions.add_argument("--patient", metavar="ID", help="as the client knows the patient; needs --client")
     decisions.add_argument("--client", metavar="NAME", help="of this client only; 'open' in open mode")
     decisions.set_defaults(run=_run_by("record_commands", "report_decisions"))
@@ -113,7 +131,9 @@ def _add_record_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
         kind.add_argument("--since", type=date.fromisoformat, metavar="DATE")
         kind.add_argument("--until", type=date.fromisoformat, metavar="DATE", help="this day no more")
         kind.add_argument("--format", choices=_FORMATS, default="text")
-    schema = commands.add_parser("migrate", help="bring the database to the schema of this version")
+    schema = commands.add_parser(
+        "migrate", parents=[configured], help="bring the database to the schema of this version"
+    )
     schema.set_defaults(run=_run_by("record_commands", "migrate_database"))
     key = commands.add_parser("key", help="print a new key for CDS_REQUEST_KEYS")
     key.set_defaults(run=_run_by("record_commands", "print_new_key"))

@@ -13,17 +13,17 @@ from cds.terminology import load_terminology
 from hooks.answering import answer
 from hooks.circumstances import NOW, as_told, parse_now, told
 from hooks.clients import Client
+from hooks.configuration import hospital_client
 from hooks.discovery import discovery
 from hooks.for_reading import cards_as_text
 from hooks.prefetch import templates
 from hooks.problems import MalformedError, Problem, operation_outcome
-from hooks.settings import hospital_client
 from hooks.wire import decode, encode
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Answer requests from files or standard input."""
-    client = hospital_client()
+    client = hospital_client(options.config)
     refused = False
     for text in _request_texts(options):
         try:
@@ -36,11 +36,12 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def print_discovery(options: argparse.Namespace) -> int:
     """Print the discovery document, or its prefetch queries one a line."""
+    terminology = hospital_client(options.config).terminology or load_terminology()
     if options.templates:
-        for key, query in templates(hospital_client().terminology or load_terminology()).items():
+        for key, query in templates(terminology).items():
             print(f"{key}\t{query}")
         return 0
-    print(encode(discovery(hospital_client().terminology or load_terminology())))
+    print(encode(discovery(terminology)))
     return 0
 
 

@@ -10,12 +10,13 @@ from datetime import date, datetime, time, tzinfo
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.protocol import read_protocols
+from hooks.configuration import hospital_client, storage
 from hooks.migrations import migrate
 from hooks.overrides import override_report
 from hooks.problems import Problem
 from hooks.replaying import NotKeptError, Replay, replay
 from hooks.secrecy import Pseudonyms, Seal, existing_key, new_key
-from hooks.settings import CommandError, Storage, hospital_client, storage
+from hooks.settings import CommandError, Storage
 from hooks.store import Decision, Store, database_fault, shown_url
 from hooks.tables import as_csv, as_text
 from hooks.wire import encode
@@ -27,7 +28,7 @@ _PERCENT = 100
 
 def replay_decision(options: argparse.Namespace) -> int:
     """Evaluate a decision again: 0 for the same bytes, 1 for a difference."""
-    place = storage()
+    place = storage(options.config)
     with _store(place) as store:
         decision = store.decision(options.id)
     if decision is None:
@@ -38,7 +39,7 @@ def replay_decision(options: argparse.Namespace) -> int:
         again = replay(
             decision,
             _seal(place),
-            hospital_client(),
+            hospital_client(options.config),
             protocol=options.protocol,
             protocols=None if options.protocols is None else read_protocols(options.protocols),
         )
@@ -68,8 +69,8 @@ def _outcome(again: Replay) -> Iterator[str]:
 
 def report_overrides(options: argparse.Namespace) -> int:
     """Print the override report."""
-    zone = hospital_client().time_zone
-    with _store(storage()) as store:
+    zone = hospital_client(options.config).time_zone
+    with _store(storage(options.config)) as store:
         report = override_report(
             store,
             since=_start(options.since, zone),
@@ -90,7 +91,7 @@ def report_overrides(options: argparse.Namespace) -> int:
 
 def report_decisions(options: argparse.Namespace) -> int:
     """Print which decisions were made."""
-    zone, place = hospital_client().time_zone, storage()
+    zone, place = hospital_client(options.config).time_zone, storage(options.config)
     with _store(place) as store:
         decisions = store.decisions(
             since=_start(options.since, zone),
@@ -117,9 +118,9 @@ def _row(decision: Decision, zone: tzinfo) -> tuple[object, ...]:
     return (decision.id, at, *columns, rules)
 
 
-def migrate_database(_options: argparse.Namespace) -> int:
+def migrate_database(options: argparse.Namespace) -> int:
     """Bring the database to the schema of this version."""
-    place = storage()
+    place = storage(options.config)
     place.make_folder()
     with _store(place) as store:
         migrate(store.engine)

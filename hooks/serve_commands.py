@@ -16,13 +16,12 @@ from threading import Event
 
 import requests
 
-from cds import load_protocols
 from hooks.app import create_app
 from hooks.for_reading import cards_as_text
-from hooks.secrecy import Seal
 from hooks.service import Service
-from hooks.settings import CommandError, Settings, check_folder, check_host, from_environment, with_sandbox
-from hooks.store import Store, shown_url
+from hooks.service_settings import service_settings
+from hooks.settings import CommandError, Settings
+from hooks.store import shown_url
 from hooks.worker import serve as run
 from hooks.workers import CANNOT_START, Workers
 
@@ -58,26 +57,15 @@ def _serving(options: argparse.Namespace, *, sandbox: bool = False) -> Iterator[
     logging.getLogger("lenalidomide_cds").setLevel(logging.INFO)
     # What is written is about patients: nobody else on this machine reads it.
     os.umask(0o077)
-    settings = from_environment(options.protocol)
-    if sandbox:
-        settings = with_sandbox(settings)
-    check_host(settings, options.host)
-    check_folder(settings)
-    _check_storage(settings)
-    load_protocols()
+    settings = service_settings(options.config, protocol=options.protocol, host=options.host, sandbox=sandbox)
+    if settings.storage is not None:
+        # A folder that cannot be made after all stops the start too.
+        settings.storage.make_folder()
     # Container platforms stop a service by this signal.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _listening(options) as listening, Workers(settings.workers, partial(_work, settings, listening)) as workers:
         print("\n".join(_greeting(options, settings)), flush=True)
         yield workers
-
-
-def _check_storage(settings: Settings) -> None:
-    """Mistakes that each worker would find for itself."""
-    if settings.storage is not None:
-        Store(settings.storage.database_url).close()
-        if settings.storage.request_keys:
-            Seal(settings.storage.request_keys)
 
 
 def _listening(options: argparse.Namespace) -> socket:
@@ -100,7 +88,7 @@ def _work(settings: Settings, listening: socket, stopping: Event) -> None:
 
 
 def _greeting(options: argparse.Namespace, settings: Settings) -> Iterator[str]:
-    yield f"Serving {options.protocol} on http://{options.host}:{options.port}/cds-services"
+    yield f"Serving {settings.client.protocol} on http://{options.host}:{options.port}/cds-services"
     if settings.open_mode:
         yield "OPEN MODE: no client authentication, this machine only, for trying out. Not for patients."
         if settings.sandbox:

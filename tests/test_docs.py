@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import shlex
 from pathlib import Path
@@ -13,9 +12,10 @@ from cds import PROTOCOL_IDS
 from cds.rules import RULES
 from cds.snapshot import Supply
 from cds.terminology import load_terminology
-from hooks import problems, settings
+from hooks import configuration, problems
 from hooks.cli import main
 from hooks.discovery import discovery
+from hooks.members import NAMES, SECRETS, Members, as_written, variable
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -26,6 +26,11 @@ OPERATOR = (DOCS / "operator.md").read_text(encoding="utf-8")
 PHARMACIST = (DOCS / "pharmacist.md").read_text(encoding="utf-8")
 BUNDLED_REQUESTS = "fhir_fixtures/requests"
 
+_DEFAULTS_IN_WORDS = {
+    "data": "`~/.local/state/lenalidomide-cds`",
+    "database_url": "SQLite in `CDS_DATA`",
+    "pseudonym_key": "made in `CDS_DATA` in open mode",
+}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _OWN_COMMAND = "lenalidomide-cds"
@@ -63,17 +68,40 @@ def _examples() -> list[tuple[str, list[str]]]:
     return found
 
 
-def test_every_setting_is_documented_for_those_who_run_the_service() -> None:
-    names = set(re.findall(r"\bCDS_[A-Z_]+\b", inspect.getsource(settings)))
+def _setting_row(name: str) -> str:
+    """The beginning of a setting's row: a secret stands in the file only by way of another."""
+    file = f"{name}_file" if name in SECRETS else name
+    variables = f"`{variable(name)}`" + (f", `{variable(file)}`" if name in SECRETS else "")
+    return f"| `{file}` | {variables} | {_DEFAULTS_IN_WORDS.get(name) or _default(name)} | "
 
-    assert names
-    assert [name for name in sorted(names) if f"`{name}`" not in OPERATOR] == []
+
+def _default(name: str) -> str:
+    default = as_written(Members.model_fields[name].default)
+    return default if default == "none" else f"`{default}`"
+
+
+def test_every_setting_has_a_row_with_its_member_variable_and_default() -> None:
+    rows = [_setting_row(name) for name in NAMES if name.removesuffix("_file") not in SECRETS or name in SECRETS]
+
+    assert [row for row in rows if f"\n{row}" not in OPERATOR] == []
+    assert len(re.findall(r"^\| `[a-z_]+` \| `(?:CDS_|DATABASE_URL)", OPERATOR, re.MULTILINE)) == len(rows)
 
 
 def test_every_documented_setting_exists() -> None:
     mentioned = {name for page in WRITTEN for name in re.findall(r"\bCDS_[A-Z_]+\b", page.read_text(encoding="utf-8"))}
 
-    assert mentioned - set(re.findall(r"\bCDS_[A-Z_]+\b", inspect.getsource(settings))) == set()
+    assert mentioned - {variable(name) for name in NAMES} == {configuration.FILE}
+
+
+def test_the_file_of_settings_that_is_shown_is_one(tmp_path: Path) -> None:
+    (shown,) = [block for language, block in _FENCE.findall(OPERATOR) if language == "yaml" and "public_url" in block]
+    file = tmp_path / "config.yaml"
+    file.write_text(shown, encoding="utf-8")
+
+    read = configuration.read_configuration(str(file))
+
+    assert read.problems == []
+    assert read.members.public_url == ("https://cds.hospital.example",)
 
 
 def test_every_command_has_a_row_for_integrators(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.answers import Answered, answered_cases, answered_requests
 from tests.support.fhir_server import FhirServerProcess, running_fhir_server
@@ -37,3 +39,15 @@ def fhir_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FhirServer
     """A FHIR server as its own process."""
     with running_fhir_server(tmp_path_factory.mktemp("fhir-server")) as process:
         yield process
+
+
+@pytest.fixture
+def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The least that a service with clients needs, in the environment."""
+    file = tmp_path / "clients.yaml"
+    client = {"issuer": "https://ehr.example", "key_sets": ["https://ehr.example/keys"]}
+    file.write_text(yaml.safe_dump({"clients": {"ehr": client}}), encoding="utf-8")
+    monkeypatch.setenv("CDS_CLIENTS", str(file))
+    monkeypatch.setenv("CDS_PUBLIC_URL", "https://cds.example/")
+    monkeypatch.setenv("CDS_PSEUDONYM_KEY", "k" * 32)
+    return monkeypatch

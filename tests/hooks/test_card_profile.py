@@ -9,7 +9,8 @@ import pytest
 from hooks import answer
 from hooks.card_profile import fitted
 from hooks.clients import Client
-from hooks.settings import SettingsError, from_environment
+from hooks.service_settings import service_settings
+from hooks.settings import SettingsError
 from tests.support.case_files import load_cases
 from tests.support.request_builder import build_request
 from tests.support.women import Json, offered, request_of
@@ -58,12 +59,12 @@ def test_the_base_profile_is_left_alone() -> None:
 
 
 def test_the_profile_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert from_environment().client.card_profile == "base"
+    assert service_settings().client.card_profile == "base"
     monkeypatch.setenv("CDS_CARD_PROFILE", "epic")
-    assert from_environment().client.card_profile == "epic"
+    assert service_settings().client.card_profile == "epic"
     monkeypatch.setenv("CDS_CARD_PROFILE", "cerner")
     with pytest.raises(SettingsError, match="CDS_CARD_PROFILE is 'cerner', expected base or epic"):
-        from_environment()
+        service_settings()
 
 
 def test_a_second_draft_that_a_change_replaces_is_named_and_can_be_removed() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from cds.terminology import load_terminology, terminology_with
 from hooks.app import create_app
-from hooks.settings import Settings, SettingsError, from_environment
+from hooks.service_settings import service_settings
+from hooks.settings import Settings, SettingsError
 from hooks.wire import encode
 from tests.support.fixtures import REQUESTS, load
 
@@ -38,7 +39,7 @@ def settings_with(text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     if text is not None:
         file.write_text(text, encoding="utf-8")
     monkeypatch.setenv("CDS_LOCAL_CODES", str(file))
-    return from_environment()
+    return service_settings()
 
 
 def answered(request: Json, settings: Settings) -> Json:

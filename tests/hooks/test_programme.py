@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hooks.app import create_app
-from hooks.settings import Settings, SettingsError, from_environment
+from hooks.service_settings import service_settings
+from hooks.settings import Settings, SettingsError
 from hooks.wire import encode
 from tests.support.women import Json, request_of
 
@@ -24,7 +25,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     file = tmp_path / "programme.yaml"
     file.write_text(LOCAL, encoding="utf-8")
     monkeypatch.setenv("CDS_PROGRAMME_EVIDENCE", str(file))
-    return from_environment()
+    return service_settings()
 
 
 def asked_for(request: Json, settings: Settings | None = None) -> bool:
@@ -146,5 +147,5 @@ def test_a_faulty_file_stops_the_start_with_its_reason(
     monkeypatch.setenv("CDS_PROGRAMME_EVIDENCE", str(file))
 
     with pytest.raises(SettingsError, match="CDS_PROGRAMME_EVIDENCE") as refused:
-        from_environment()
+        service_settings()
     assert said in str(refused.value)

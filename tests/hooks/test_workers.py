@@ -117,7 +117,7 @@ def test_workers_whose_parent_is_gone_stop_by_themselves(served: Served) -> None
     assert len(served.recorded()) == 1
 
 
-def test_settings_that_only_a_worker_finds_wrong_end_the_command(tmp_path: Path) -> None:
+def test_settings_that_only_a_part_of_the_service_finds_wrong_end_the_command(tmp_path: Path) -> None:
     clients = tmp_path / "clients.yaml"
     clients.write_text(
         "clients: {ehr: {issuer: https://ehr.example, key_sets: [https://ehr.example/keys]}}", encoding="utf-8"

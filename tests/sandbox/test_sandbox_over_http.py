@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 from cds import PROTOCOL_IDS
 from hooks.app import create_app
 from hooks.sandbox.stories import stories
-from hooks.settings import Settings, SettingsError, from_environment
+from hooks.service_settings import service_settings
+from hooks.settings import Settings, SettingsError
 from tests.sandbox.calls import EXTENSION, PANELS, cards, edit, post, sent, story, view
 from tests.support.fixtures import INVALID, ODD
 
@@ -27,7 +28,7 @@ def test_there_is_no_sandbox_unless_it_is_switched_on() -> None:
 
 def test_it_is_switched_on_by_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CDS_SANDBOX", "1")
-    settings = from_environment()
+    settings = service_settings()
     assert settings.sandbox
     assert settings.explain
 
@@ -46,7 +47,7 @@ def test_it_is_refused_where_clients_are_configured(monkeypatch: pytest.MonkeyPa
     }.items():
         monkeypatch.setenv(setting, value)
     with pytest.raises(SettingsError, match="CDS_SANDBOX is for trying out"):
-        from_environment()
+        service_settings()
 
 
 def test_every_page_forbids_scripts_from_elsewhere_and_inline(sandbox: FlaskClient) -> None:
