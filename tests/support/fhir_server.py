@@ -33,6 +33,7 @@ _PROCESS = Path(__file__).with_name("fhir_server_process.py")
 class FhirServerProcess:
     """The running process as a test sees it: its ports and its file of certificates."""
 
+    pid: int
     port: int
     elsewhere: int
     tls: int
@@ -61,14 +62,18 @@ class FhirServerProcess:
 
 
 @contextmanager
-def running_fhir_server(folder: Path) -> Iterator[FhirServerProcess]:
-    """The server, until the block is left; ``folder`` takes its certificates."""
+def running_fhir_server(folder: Path, resources: Path | None = None) -> Iterator[FhirServerProcess]:
+    """The server, until the block is left; ``folder`` takes its certificates.
+
+    It has the ``resources`` of a file with a list of them, or those of the bundled requests.
+    """
     certificate, key = _certificate(folder)
-    command = [sys.executable, str(_PROCESS), str(certificate), str(key)]
+    command = [sys.executable, str(_PROCESS), str(certificate), str(key), *([str(resources)] if resources else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield FhirServerProcess(**json.loads(process.stdout.readline()), ca_bundle=str(certificate))
+            ports = json.loads(process.stdout.readline())
+            yield FhirServerProcess(process.pid, **ports, ca_bundle=str(certificate))
         finally:
             process.terminate()
 

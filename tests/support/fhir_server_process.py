@@ -21,6 +21,7 @@ Json = dict[str, Any]
 _REQUESTS = Path(__file__).parents[2] / "fhir_fixtures" / "requests"
 _METADATA = "http://169.254.169.254/latest/meta-data/"
 _LONGEST_WAIT = 20.0
+_USUAL_ARGUMENTS = 3  # the program, certificate, key
 
 
 class _State:
@@ -34,7 +35,10 @@ class _State:
 
 
 def _resources() -> list[Json]:
-    """All resources of the bundled requests."""
+    """Those of a file that the command line names; else all resources of the bundled requests."""
+    if len(sys.argv) > _USUAL_ARGUMENTS:
+        given: list[Json] = json.loads(Path(sys.argv[_USUAL_ARGUMENTS]).read_text(encoding="utf-8"))
+        return given
     found = []
     for file in sorted(_REQUESTS.glob("*.json")):
         for value in json.loads(file.read_text(encoding="utf-8"))["prefetch"].values():

@@ -1,0 +1,1 @@
+"""Mixed traffic on a running service, while what it depends on fails."""
