@@ -19,7 +19,7 @@ from hooks.members import NAMES, SECRETS, Members, as_written, variable
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-WRITTEN = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+WRITTEN = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted(DOCS.glob("*.md"))]
 PAGES = [*WRITTEN, *sorted((DOCS / "catalogue").glob("*.md"))]
 INTEGRATOR = (DOCS / "integrator.md").read_text(encoding="utf-8")
 OPERATOR = (DOCS / "operator.md").read_text(encoding="utf-8")
