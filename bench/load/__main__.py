@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, folder: Path, database: Cluster) -> Outcome:
     day, key = datetime.now(UTC).date(), ec.generate_private_key(ec.SECP384R1())
-    requests, held = bundled_requests(day), folder / "resources.json"
+    requests, held = bundled_requests(), folder / "resources.json"
     held.write_text(json.dumps(resources(requests.values())), encoding="utf-8")
     with ExitStack() as stack:
         fhir = stack.enter_context(running_fhir_server(folder, held))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from random import Random
@@ -20,14 +19,14 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from hooks import answer
-from hooks.wire import EXTENSION, decode, encode
+from hooks.wire import encode
+from tests.support.today import moved_to_today
 
 ISSUER, KEY_ID, PUBLIC = "https://ehr.example", "load", "https://cds.example"
 MISSING = ("counts", "kidney", "chemistry", "conditions", "medications")
 """The prefetch keys that some calls lack."""
 
 _REQUESTS = Path(__file__).parents[2] / "fhir_fixtures" / "requests"
-_DAY = re.compile(r"\b(20\d\d-\d\d-\d\d)(?=\b|T)")
 _BAD = (b'{"hook": "order-sign"}', b'{"hook": "order-sign", "hookInstance": "x", "context": {}}', b"{")
 _BAD_SHARE, _LACKING_SHARE, _FEEDBACK_SHARE = 0.02, 0.1, 0.3
 _TIMEOUT = 30  # seconds
@@ -53,9 +52,10 @@ class Template:
         return cards
 
 
-def bundled_requests(today: date) -> dict[str, Json]:
-    """The bundled requests by name, moved to a day."""
-    return {file.stem: _moved(file.read_text(encoding="utf-8"), today) for file in sorted(_REQUESTS.glob("*.json"))}
+def bundled_requests() -> dict[str, Json]:
+    """The bundled requests by name, as of today; the same in each call, so that the bytes of the right answer are too."""
+    texts = {file.stem: file.read_text(encoding="utf-8") for file in sorted(_REQUESTS.glob("*.json"))}
+    return {name: {**moved_to_today(text), "hookInstance": str(uuid4())} for name, text in texts.items()}
 
 
 def resources(requests: Iterable[Json]) -> list[Json]:
@@ -85,22 +85,6 @@ def template(name: str, request: Json, fhir_server: str) -> Template:
     path = f"/cds-services/lenalidomide-{request['hook']}"
     right = encode(answer(request, now=datetime.now(UTC)))
     return Template(name, path, encode(request).encode(), encode(lacking).encode(), right)
-
-
-def _moved(text: str, today: date) -> Json:
-    own = json.loads(text)["extension"][f"{EXTENSION}.now"]
-    shift = today - datetime.fromisoformat(own).date()
-    request: Json = decode(_DAY.sub(lambda match: _day(match[1], shift), text))
-    del request["extension"][f"{EXTENSION}.now"]
-    # The same in each call, so that the bytes of the right answer are the same too.
-    return {**request, "hookInstance": str(uuid4())}
-
-
-def _day(day: str, shift: timedelta) -> str:
-    try:
-        return (date.fromisoformat(day) + shift).isoformat()
-    except ValueError:
-        return day
 
 
 @dataclass
