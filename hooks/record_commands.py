@@ -123,8 +123,9 @@ def migrate_database(options: argparse.Namespace) -> int:
     place = storage(options.config)
     place.make_folder()
     with _store(place) as store:
-        migrate(store.engine)
-    print(f"{shown_url(place.database_url)} has the schema of this version.")
+        is_ours = migrate(store.engine)
+    schema = "the schema of this version" if is_ours else "the schema of a later version, which this one can use"
+    print(f"{shown_url(place.database_url)} has {schema}.")
     return 0
 
 

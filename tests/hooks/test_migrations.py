@@ -74,6 +74,30 @@ def test_where_it_is_not_to_migrate_records_wait_until_somebody_does(
         assert running.state()["degraded"] == {}
 
 
+def test_after_a_roll_back_the_version_before_goes_on_with_the_schema_of_the_later_one(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    assert main(["migrate"]) == 0
+    store = Store(empty_database)
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE decision ADD COLUMN of_a_later_version TEXT")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'later'")
+    store.close()
+    made = repr(differences(empty_database))
+
+    with hospital(tmp_path, empty_database) as running:
+        running.post(ADVISED)
+        running.wait_until_recorded()
+        assert running.state()["degraded"] == {}
+        with running.store() as records:
+            assert len(records.decisions()) == 1
+
+    assert main(["migrate"]) == 0
+    assert "has the schema of a later version" in capsys.readouterr().out
+    assert repr(differences(empty_database)) == made
+
+
 def test_of_several_workers_that_migrate_at_once_none_fails(empty_database: str) -> None:
     script = "import sys; from hooks.store import Store; from hooks.migrations import migrate; migrate(Store(sys.argv[1]).engine)"
     workers = [
