@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from werkzeug.test import Client
 
 from tests.support.answers import Answered, answered_cases, answered_requests
 from tests.support.fhir_server import FhirServerProcess, running_fhir_server
-from tests.support.fixtures import Json
+from tests.support.fixtures import Json, client
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +33,12 @@ def suggestions(answers: list[Answered]) -> list[Json]:
 @pytest.fixture(scope="session")
 def actions(answers: list[Answered]) -> list[Json]:
     return [action for answered in answers for action in answered.actions]
+
+
+@pytest.fixture
+def http() -> Client:
+    """The service; ``tests/replicas`` has another one, for the same tests."""
+    return client()
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,8 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 from uuid import uuid4
 
-from flask.testing import FlaskClient
 from markdown_it import MarkdownIt
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from hooks.app import create_app
 from hooks.settings import Settings
@@ -52,7 +51,7 @@ class BlockedError(Exception):
 class Page:
     """A page of an origin; the browser asks before each call, and shows only answers that allow it."""
 
-    http: FlaskClient
+    http: Client
     origin: str = ORIGIN
 
     def preflight(self, method: str, path: str) -> TestResponse:
