@@ -16,6 +16,7 @@ from tests.support.request_builder import build_request
 
 # They look at the answers to all cases, which are dear to make.
 _LOOK_AT_ALL_ANSWERS = {"test_card_profile.py", "test_card_texts.py", "test_conformance.py", "test_suggestions.py"}
+_REPLICAS = "replicas"  # a folder whose tests share two services and a proxy
 
 
 class _ByFile(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist carries no types
@@ -23,6 +24,8 @@ class _ByFile(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist carries 
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
+        if Path(file).parent.name == _REPLICAS:
+            return _REPLICAS
         return "answers" if Path(file).name in _LOOK_AT_ALL_ANSWERS else file
 
 

@@ -6,18 +6,16 @@ import logging
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from time import time
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from hooks.app import create_app
 from hooks.settings import Settings, Storage, Tokens
 from tests.support.fixtures import REQUESTS, load
-from tests.support.tokens import FEEDBACK, SERVICE, Json, client, elliptic, key_file
+from tests.support.tokens import FEEDBACK, SERVICE, Json, client, elliptic, key_file, token_for
 
 _DISCOVERY = "/cds-services"
 _URL = "https://cds.example"
@@ -35,14 +33,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def service(settings: Settings) -> Iterator[FlaskClient]:
+def service(settings: Settings) -> Iterator[Client]:
     app = create_app(settings)
     yield app.test_client()
     app.extensions["service"].close()
 
 
 @pytest.mark.parametrize("member", ["now", "card-profile"])
-def test_a_hospitals_request_chooses_neither_its_time_nor_how_its_cards_look(service: FlaskClient, member: str) -> None:
+def test_a_hospitals_request_chooses_neither_its_time_nor_how_its_cards_look(service: Client, member: str) -> None:
     wanted = {"now": "2024-05-15T09:00:00Z", "card-profile": "base"}[member]
     request = {**_body(SERVICE), "extension": {f"org.lenalidomide-maintenance.{member}": wanted}}
     response = service.post(SERVICE, headers={"Authorization": f"Bearer {_token(SERVICE)}"}, json=request)
@@ -50,15 +48,14 @@ def test_a_hospitals_request_chooses_neither_its_time_nor_how_its_cards_look(ser
     assert f"extension.org.lenalidomide-maintenance.{member}: is not allowed here" in response.text
 
 
-def test_an_answer_that_is_not_explained_does_not_tell_how_long_its_stages_took(service: FlaskClient) -> None:
+def test_an_answer_that_is_not_explained_does_not_tell_how_long_its_stages_took(service: Client) -> None:
     response = _call(service, SERVICE, f"Bearer {_token(SERVICE)}")
     assert response.status_code == 200
     assert "Server-Timing" not in response.headers
 
 
 def _token(path: str, **changed: Any) -> str:
-    now = int(time())
-    return elliptic().token(**{"aud": _URL + path, "iat": now, "exp": now + 300, **changed})
+    return token_for(_URL + path, **changed)
 
 
 def _body(path: str) -> Json:
@@ -68,7 +65,7 @@ def _body(path: str) -> Json:
     return {name: value for name, value in request.items() if name != "extension"}
 
 
-def _call(service: FlaskClient, path: str, authorization: str | None) -> TestResponse:
+def _call(service: Client, path: str, authorization: str | None) -> TestResponse:
     headers = {} if authorization is None else {"Authorization": authorization}
     if path == _DISCOVERY:
         return service.get(path, headers=headers)
@@ -86,11 +83,11 @@ def _refused(response: TestResponse) -> bool:
 
 
 @pytest.mark.parametrize("path", _ENDPOINTS)
-def test_r93_each_endpoint_answers_to_a_token_of_its_own(service: FlaskClient, path: str) -> None:
+def test_r93_each_endpoint_answers_to_a_token_of_its_own(service: Client, path: str) -> None:
     assert _call(service, path, f"Bearer {_token(path)}").status_code == 200
 
 
-def test_r96_feedback_may_be_sent_with_a_token_for_the_service(service: FlaskClient) -> None:
+def test_r96_feedback_may_be_sent_with_a_token_for_the_service(service: Client) -> None:
     assert _call(service, FEEDBACK, f"Bearer {_token(SERVICE)}").status_code == 200
 
 
@@ -98,12 +95,12 @@ def test_r96_feedback_may_be_sent_with_a_token_for_the_service(service: FlaskCli
     ("called", "named"),
     [pair for pair in product(_ENDPOINTS, repeat=2) if pair[0] != pair[1] and pair != (FEEDBACK, SERVICE)],
 )
-def test_a_token_for_one_endpoint_opens_no_other(service: FlaskClient, called: str, named: str) -> None:
+def test_a_token_for_one_endpoint_opens_no_other(service: Client, called: str, named: str) -> None:
     assert _refused(_call(service, called, f"Bearer {_token(named)}"))
 
 
 @pytest.mark.parametrize("path", [*_ENDPOINTS, "/cds-services/no-such-service"])
-def test_r92_r102_who_brings_no_token_or_a_bad_one_is_refused_without_a_reason(service: FlaskClient, path: str) -> None:
+def test_r92_r102_who_brings_no_token_or_a_bad_one_is_refused_without_a_reason(service: Client, path: str) -> None:
     tampered = _token(path)[:-8] + "AAAAAAAA"
     for authorization in (None, "Basic eDp5", "Bearer x", f"Bearer {tampered}", f"Bearer {_token(path, exp=1)}"):
         assert _refused(_call(service, path, authorization))
@@ -121,7 +118,7 @@ def test_a_token_is_good_for_one_call_to_any_worker_of_the_machine(settings: Set
 
 
 def test_r102_the_log_says_why_in_one_line_and_never_holds_the_token(
-    service: FlaskClient, caplog: pytest.LogCaptureFixture
+    service: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = _token(SERVICE, exp=1, jti="visit-7")
     with caplog.at_level(logging.INFO):
@@ -134,5 +131,5 @@ def test_r102_the_log_says_why_in_one_line_and_never_holds_the_token(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_who_looks_after_the_service_needs_no_token(service: FlaskClient, path: str) -> None:
+def test_who_looks_after_the_service_needs_no_token(service: Client, path: str) -> None:
     assert service.get(path).status_code == 200

@@ -6,21 +6,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event, Thread
 
 import psycopg
 import pytest
-from sqlalchemy import select
 
 from hooks.feedback import feedback_records
 from hooks.health import Health
 from hooks.migrations import migrate
 from hooks.recorder import Recorder
 from hooks.settings import Storage
-from hooks.store import DECISION, FEEDBACK, Store
+from hooks.store import Store
 from tests.support.cluster import Cluster, cluster, programs
-from tests.support.fixtures import Json
 from tests.support.hospital import ADVISED, KEY, Hospital, hospital, wait_for
+from tests.support.traffic import Traffic, assert_nothing_lost
 
 
 @pytest.fixture(scope="module")
@@ -41,45 +39,6 @@ def running(server: Cluster, tmp_path: Path) -> Iterator[Hospital]:
         server.start()
 
 
-class Traffic(Thread):
-    """Calls and feedback, one after the other, until it is stopped; what was acknowledged."""
-
-    def __init__(self, running: Hospital) -> None:
-        super().__init__()
-        self._running, self._stopping = running, Event()
-        self.decisions: list[str] = []
-        self.cards: list[str] = []
-        self.refused: list[int] = []
-
-    def run(self) -> None:
-        number = 0
-        while not self._stopping.wait(0.001):
-            number += 1
-            response = self._running.post(ADVISED)
-            if response.status_code != 200:
-                self.refused.append(response.status_code)
-                continue
-            self.decisions.append(response.headers["X-Decision-Id"])
-            entry: Json = {"card": f"card-{number}", "outcome": "accepted"}
-            if self._running.feedback({"feedback": [entry]}).status_code == 200:
-                self.cards.append(entry["card"])
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self.join()
-
-
-def assert_nothing_lost(running: Hospital, traffic: Traffic) -> None:
-    assert traffic.refused == []
-    assert traffic.decisions
-    with running.store() as store, store.reading() as connection:
-        decisions = set(connection.execute(select(DECISION.c.id)).scalars())
-        cards = set(connection.execute(select(FEEDBACK.c.card)).scalars())
-    assert set(traffic.decisions) <= decisions
-    assert set(traffic.cards) <= cards
-    assert "decisions dropped" not in running.state()["counts"]
-
-
 def test_a_database_stopped_and_started_under_load_loses_nothing(running: Hospital, server: Cluster) -> None:
     traffic = Traffic(running)
     traffic.start()
@@ -93,6 +52,7 @@ def test_a_database_stopped_and_started_under_load_loses_nothing(running: Hospit
             wait_for(lambda: "database" not in running.state()["degraded"])
     finally:
         traffic.stop()
+    assert traffic.refused == []
     assert_nothing_lost(running, traffic)
 
 
@@ -107,6 +67,7 @@ def test_connections_that_are_cut_are_made_again(running: Hospital, server: Clus
             wait_for(lambda so_far=so_far: len(traffic.decisions) > so_far + 10)
     finally:
         traffic.stop()
+    assert traffic.refused == []
     assert_nothing_lost(running, traffic)
 
 

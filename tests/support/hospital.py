@@ -15,13 +15,12 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
-from flask.testing import FlaskClient
+from werkzeug.test import Client as HttpClient
 from werkzeug.test import TestResponse
 
 from hooks.app import create_app
 from hooks.clients import Client
 from hooks.migrations import migrate
-from hooks.service import Service
 from hooks.settings import Settings, Storage
 from hooks.store import Store
 from tests.support.fixtures import REQUESTS, Json
@@ -37,8 +36,7 @@ class Hospital:
     """A running service and its storage."""
 
     storage: Storage
-    service: Service
-    http: FlaskClient
+    http: HttpClient
 
     def post(self, request: Json | str, service: str = ORDER_SIGN) -> TestResponse:
         """Post a request, or a bundled one by its name."""
@@ -71,9 +69,6 @@ class Hospital:
         yield store
         store.close()
 
-    def close(self) -> None:
-        self.service.close()
-
 
 @contextmanager
 def hospital(
@@ -82,11 +77,10 @@ def hospital(
     """A service in open mode that records; ``changes`` are of its Storage."""
     storage = replace(Storage(folder, database_url or _migrated(folder), pseudonym_key=KEY), **changes)
     app = create_app(Settings(client or Client(), storage=storage))
-    running = Hospital(storage, app.extensions["service"], app.test_client())
     try:
-        yield running
+        yield Hospital(storage, app.test_client())
     finally:
-        running.close()
+        app.extensions["service"].close()
 
 
 def _migrated(folder: Path) -> str:

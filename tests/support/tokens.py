@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from time import time
 from typing import Any
 from uuid import uuid4
 
@@ -68,6 +69,12 @@ def claims(**changed: Any) -> Json:
     """What a client would say now, with changes; ``ABSENT`` takes a claim away."""
     usual = {"iss": ISSUER, "aud": PUBLIC_URL + SERVICE, "exp": NOW + 300, "iat": NOW, "jti": str(uuid4())}
     return _without_absent({**usual, **changed})
+
+
+def token_for(url: str, **changed: Any) -> str:
+    """A token of the real time for a call of a URL, with changes."""
+    now = int(time())
+    return elliptic().token(**{"aud": url, "iat": now, "exp": now + 300, **changed})
 
 
 def compact(header: object, payload: object, sign: Callable[[bytes], bytes]) -> str:
