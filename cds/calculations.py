@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from dateutil.relativedelta import relativedelta
-
 _FEMALE_FACTOR = Decimal("0.85")
 _CM_PER_INCH = Decimal("2.54")
+_TENTH = Decimal("0.1")
+_MONTHS_A_YEAR = 12
 
 
 def completed_years(birth: date, on: date) -> int:
-    """Age in completed years."""
-    return relativedelta(on, birth).years
+    """Age in completed years, on the anniversaries of ``years_after``; before birth the years until then, negative."""
+    years = on.year - birth.year
+    anniversary = years_after(birth, years)
+    if on < birth:
+        return years + (anniversary < on)
+    return years - (anniversary > on)
 
 
 def creatinine_clearance(age: int, weight_kg: Decimal, creatinine_mg_dl: Decimal, *, female: bool) -> Decimal:
@@ -23,7 +28,7 @@ def creatinine_clearance(age: int, weight_kg: Decimal, creatinine_mg_dl: Decimal
     rounded value is both shown and compared with the bands, so that what the prescriber sees decides.
     """
     clearance = (140 - age) * weight_kg / (72 * creatinine_mg_dl)
-    return (clearance * _FEMALE_FACTOR if female else clearance).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return (clearance * _FEMALE_FACTOR if female else clearance).quantize(_TENTH, ROUND_HALF_UP)
 
 
 def body_mass_index(weight_kg: Decimal, height_cm: Decimal) -> Decimal:
@@ -43,9 +48,10 @@ def adjusted_body_weight(weight_kg: Decimal, height_cm: Decimal, *, female: bool
 
 def months_after(start: date, months: int) -> date:
     """The same day of the month, clamped to the month's end."""
-    return start + relativedelta(months=months)
+    year, month = divmod(start.year * _MONTHS_A_YEAR + start.month - 1 + months, _MONTHS_A_YEAR)
+    return date(year, month + 1, min(start.day, monthrange(year, month + 1)[1]))
 
 
 def years_after(start: date, years: int) -> date:
     """The anniversary, 28 February for 29 February."""
-    return start + relativedelta(years=years)
+    return months_after(start, years * _MONTHS_A_YEAR)

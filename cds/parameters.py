@@ -6,8 +6,11 @@ pick, no source) or unverified.
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
+from collections.abc import Callable
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -56,6 +59,12 @@ class Parameter(Strict):
 
 
 _COMPARATORS = {"below": "below", "at_most": "at most", "at_least": "at least", "above": "above"}
+_COMPARISONS: dict[str, Callable[[Decimal | int, Decimal], bool]] = {
+    "below": operator.lt,
+    "at_most": operator.le,
+    "at_least": operator.ge,
+    "above": operator.gt,
+}
 _PRINTED_UNITS = {"10*9/L": "×10⁹/L", "10*6/L": "×10⁶/L", "m[IU]/mL": "mIU/mL"}
 
 
@@ -80,12 +89,12 @@ class Threshold(Parameter):
             raise ValueError(msg)
         return self
 
-    @property
+    @cached_property
     def comparator(self) -> str:
         """``below``, ``at_most``, ``at_least`` or ``above``."""
         return next(name for name in _COMPARATORS if getattr(self, name) is not None)
 
-    @property
+    @cached_property
     def value(self) -> Decimal:
         """The limit itself."""
         value = getattr(self, self.comparator)
@@ -94,22 +103,14 @@ class Threshold(Parameter):
 
     def holds(self, number: Decimal | int) -> bool:
         """Whether an exact number satisfies the limit."""
-        match self.comparator:
-            case "below":
-                return number < self.value
-            case "at_most":
-                return number <= self.value
-            case "at_least":
-                return number >= self.value
-            case _:
-                return number > self.value
+        return self._compare(number, self.value)
 
     def holds_for(self, measurement: Measurement | None) -> Truth:
         """Whether a measurement satisfies the limit; None when a comparator (``<1.0``) or absence leaves it open."""
         if measurement is None:
             return None
         if measurement.comparator is None:
-            return self.holds(measurement.value)
+            return self._compare(measurement.value, self.value)
         # The value lies somewhere on a half-line: the answer is known only if it is the same at every point of it.
         reaches_down = measurement.comparator.startswith("<")
         excludes_edge = measurement.comparator in {"<", ">"} and measurement.value == self.value
@@ -117,6 +118,10 @@ class Threshold(Parameter):
         if reaches_down is (self.comparator in {"below", "at_most"}):
             return True if holds_at_edge or excludes_edge else None
         return False if not holds_at_edge or excludes_edge else None
+
+    @cached_property
+    def _compare(self) -> Callable[[Decimal | int, Decimal], bool]:
+        return _COMPARISONS[self.comparator]
 
     @property
     def in_words(self) -> str:
