@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cds.case import Case
 from cds.findings import Action, Finding, Outcome, Recommendation
 from cds.protocol import Protocol
 from cds.recommend import recommend
 from cds.regimen import Regimen, regimens
-from cds.rules import RULES
+from cds.rules import RULES, Rule
 from cds.snapshot import LENALIDOMIDE, DraftOrders, PatientSnapshot, Unread
 
 INVITATIONS = frozenset({"dosing.escalation-eligible", "dosing.revallo-escalation"})
 """Rules that offer a larger dose: said even where nothing is wrong, and not beside a reason to stop."""
 
-_STOPPED = {Action.DISCONTINUE, Action.HOLD, Action.DEFER}
+_STOPPED = (Action.DISCONTINUE, Action.HOLD, Action.DEFER)
+_ACTIONS = (*Action, None)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def evaluate(snapshot: PatientSnapshot, drafts: DraftOrders | None, protocol: Pr
 
 
 def _judge(case: Case) -> Judgement:
-    findings = [finding for rule in RULES if (finding := rule.run(case)) is not None]
+    rules = _speaking(RULES, case.protocol, of_a_draft=case.regimen is not None)
+    findings = [finding for rule in rules if (finding := rule.run(case)) is not None]
     if case.regimen is None:
         return Judgement(case, None, _ranked(findings), None)
     recommendation = recommend(case, findings)
@@ -68,11 +71,15 @@ def _judge(case: Case) -> Judgement:
     return Judgement(case, case.regimen, _ranked(findings), recommendation)
 
 
+@lru_cache(maxsize=64)
+def _speaking(rules: tuple[Rule, ...], protocol: Protocol, *, of_a_draft: bool) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if rule.speaks(protocol, of_a_draft=of_a_draft))
+
+
 def _ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Most severe first, then by what the finding asks for, then in the order of the catalogue."""
-    actions = list(Action)
 
     def rank(finding: Finding) -> tuple[int, int]:
-        return (-finding.indicator.rank, actions.index(finding.action) if finding.action is not None else len(actions))
+        return (-finding.indicator.rank, _ACTIONS.index(finding.action))
 
     return tuple(sorted(findings, key=rank))

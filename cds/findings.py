@@ -20,7 +20,10 @@ class Indicator(Enum):
     @property
     def rank(self) -> int:
         """Higher is more urgent."""
-        return list(Indicator).index(self)
+        return _RANKS[self.value]
+
+
+_RANKS = {indicator.value: rank for rank, indicator in enumerate(Indicator)}
 
 
 class Outcome(Enum):

@@ -105,6 +105,10 @@ class Protocol(Strict):
     interaction: areas.Interaction
     eligibility: areas.Eligibility
 
+    def __hash__(self) -> int:
+        """Quick enough to ask for what is kept of a protocol; equal protocols share their id."""
+        return hash(self.id)
+
     @property
     def full_version(self) -> str:
         """The source's version and our revision: ``2023-03-24+1``."""
@@ -313,13 +317,8 @@ def _contradictions(protocol: Protocol) -> list[str]:
         problems.append("dosing.escalation: a single step needs escalation_from, escalation_to and escalation_cycles")
     if dosing.escalation.value == areas.STEPWISE and dosing.escalation_months is None:
         problems.append("dosing.escalation: step by step needs escalation_months")
-    return (
-        problems
-        + _renal_contradictions(protocol)
-        + _heme_contradictions(protocol)
-        + _pregnancy_contradictions(protocol)
-        + _choices(protocol)
-    )
+    checks = (_renal_contradictions, _heme_contradictions, _pregnancy_contradictions, _choices)
+    return problems + [problem for check in checks for problem in check(protocol)]
 
 
 def _renal_contradictions(protocol: Protocol) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cds.case import Case
 from cds.faults import whereabouts
@@ -32,7 +33,16 @@ class Report:
 Check = Callable[[Case], Report | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a finding says of its rule under one protocol, whatever the case."""
+
+    rule: str
+    sources: tuple[str, ...]
+    inherited_from: str | None
+
+
+@dataclass(frozen=True, eq=False)
 class Rule:
     """A rule of the catalogue.
 
@@ -51,8 +61,6 @@ class Rule:
 
     def run(self, case: Case) -> Finding | None:
         """The finding in one case; a crash becomes a finding of its own, so that it hides nothing and is not hidden."""
-        if (self.needs_draft and case.regimen is None) or not self.applies(case.protocol):
-            return None
         try:
             report = self.check(case)
         except Exception as error:  # noqa: BLE001 -- one faulty rule must never take the others' advice with it
@@ -67,16 +75,21 @@ class Rule:
             )
         return None if report is None else self._finding(report, case.protocol)
 
+    def speaks(self, protocol: Protocol, *, of_a_draft: bool) -> bool:
+        """Whether a protocol has the rule, and it has something to speak of."""
+        return (of_a_draft or not self.needs_draft) and self.applies(protocol)
+
     def _finding(self, report: Report, protocol: Protocol) -> Finding:
+        wording = _wording(self, protocol)
         return Finding(
             id=self.id,
             indicator=report.indicator,
             summary=report.summary,
             advice=report.advice,
-            rule=protocol.fill(self.statement),
+            rule=wording.rule,
             evidence=report.evidence,
-            sources=self.citations(protocol),
-            inherited_from=self._inherited_from(protocol),
+            sources=wording.sources,
+            inherited_from=wording.inherited_from,
             outcome=report.outcome,
             action=report.action,
             order_tests=report.order_tests,
@@ -93,9 +106,15 @@ class Rule:
         cited = [cite for parameter in parameters if parameter is not None for cite in parameter.citations]
         return tuple(dict.fromkeys((*cited, *self.sources)))
 
-    def _inherited_from(self, protocol: Protocol) -> str | None:
+    def inherited_from(self, protocol: Protocol) -> str | None:
+        """The protocol from which a cited parameter was taken, if any was."""
         parameters = [protocol.parameter(path) for path in self.cites]
         return next((found.inherited_from for found in parameters if found is not None and found.inherited_from), None)
+
+
+@lru_cache(maxsize=1024)
+def _wording(rule: Rule, protocol: Protocol) -> Wording:
+    return Wording(protocol.fill(rule.statement), rule.citations(protocol), rule.inherited_from(protocol))
 
 
 def rule(
