@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from cds.counted import last_of_day
+from cds import counted
 from cds.parameters import Threshold
 from cds.protocol import Protocol
 from cds.snapshot import PatientSnapshot, Result
@@ -50,22 +50,30 @@ def cytopenia_episodes(snapshot: PatientSnapshot, protocol: Protocol, since: dat
         NEUTROPHILS: (protocol.heme.anc_interrupt, protocol.heme.anc_resume),
         PLATELETS: (protocol.heme.platelets_interrupt, protocol.heme.platelets_resume),
     }
+    counts = {lineage: counted.since(snapshot.of(lineage), since) for lineage in limits}
+    first_lows = [_first_low(counts[lineage], interrupt) for lineage, (interrupt, _) in limits.items()]
+    opened = min((day for day in first_lows if day is not None), default=None)
+    if opened is None:
+        return ()
     days: dict[date, dict[str, _Day]] = defaultdict(dict)
     for lineage, (interrupt, resume) in limits.items():
         by_day: dict[date, list[Result]] = defaultdict(list)
-        for result in snapshot.of(lineage):
-            if result.day >= since:
-                by_day[result.day].append(result)
+        for result in counted.since(counts[lineage], opened):
+            by_day[result.day].append(result)
         for day, results in by_day.items():
             days[day][lineage] = _read_day(results, interrupt, resume)
     return _walk(sorted(days.items()))
+
+
+def _first_low(results: Iterable[Result], interrupt: Threshold) -> date | None:
+    return next((result.day for result in results if interrupt.holds_for(result.measurement)), None)
 
 
 def _read_day(results: list[Result], interrupt: Threshold, resume: Threshold) -> _Day:
     lows = [result for result in results if interrupt.holds_for(result.measurement) is True]
     # A preliminary result may open an episode but never close one.
     finals = [result for result in results if not result.only_against]
-    ending = last_of_day(finals + [low for low in lows if low.only_against]) if finals else []
+    ending = counted.last_of_day(finals + [low for low in lows if low.only_against]) if finals else []
     recovered = bool(ending) and all(
         not result.only_against and resume.holds_for(result.measurement) is True for result in ending
     )

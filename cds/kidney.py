@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from cds import counted
 from cds.calculations import adjusted_body_weight, body_mass_index, completed_years, creatinine_clearance
 from cds.counted import highest_first, latest, lowest_first
 from cds.level import Level, Schedule
@@ -131,7 +133,7 @@ def scheduled(protocol: Protocol, cap: Level) -> Level:
 
 def _latest_creatinine(snapshot: PatientSnapshot, until: date | None = None) -> Result | None:
     """The latest creatinine; a preliminary or post-dated one only where it is higher than the latest final one."""
-    results = [result for result in snapshot.of("creatinine") if until is None or result.day <= until]
+    results = _until(snapshot.of("creatinine"), until)
     final = latest(results, worse=highest_first)
 
     def against(result: Result) -> bool:
@@ -142,8 +144,13 @@ def _latest_creatinine(snapshot: PatientSnapshot, until: date | None = None) -> 
 
 def _latest_weight(snapshot: PatientSnapshot, until: date | None = None) -> Result | None:
     """The latest body weight, measured or stated; the lower of simultaneous ones gives the lower clearance."""
-    results = [result for token in WEIGHTS for result in snapshot.of(token) if until is None or result.day <= until]
-    return _exact(latest(results, worse=lowest_first))
+    measured, stated = (_until(snapshot.of(token), until) for token in WEIGHTS)
+    both = sorted((*measured, *stated), key=lambda result: result.day) if stated else measured
+    return _exact(latest(both, worse=lowest_first))
+
+
+def _until(results: Sequence[Result], day: date | None) -> Sequence[Result]:
+    return results if day is None else counted.until(results, day)
 
 
 def _exact(result: Result | None) -> Result | None:
@@ -153,7 +160,7 @@ def _exact(result: Result | None) -> Result | None:
 
 
 def _missing(snapshot: PatientSnapshot, creatinine: Result | None, weight: Result | None) -> tuple[str, ...]:
-    missing = []
+    missing: list[str] = []
     if creatinine is None:
         missing.append("no usable creatinine")
     if weight is None:
