@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import wraps
+from typing import Any, TypeVar
 
 from cds.antithrombotics import Antithrombotics, read_antithrombotics
 from cds.calculations import completed_years
 from cds.contraception import Contraception, read_contraception
-from cds.counted import latest, lowest_first
+from cds.counted import last_final_day, latest, lowest_first
 from cds.course import Course, build_course
 from cds.episodes import NEUTROPHILS, PLATELETS
 from cds.kidney import Kidney, assess_kidney, cap_of, is_severe
+from cds.lazy import lazy
 from cds.level import Level, Schedule
 from cds.parameters import Threshold, Truth
 from cds.pregnancy import PregnancyRecord, read_pregnancy_record
@@ -23,6 +25,8 @@ from cds.reproduction import ReproductiveClass, reproductive_class
 from cds.snapshot import ConditionFact, DraftOrders, Fault, MedicationOrder, PatientSnapshot, Result, Supply, Unread
 from cds.thrombosis_risk import RiskReader, ThrombosisRisk, is_old_infection
 from cds.toxicity import Reactions, attributed_reactions, liver_hold, liver_hold_since
+
+T = TypeVar("T")
 
 COUNTS = (NEUTROPHILS, PLATELETS)
 HIDES = (Fault.UNIT, Fault.IMPLAUSIBLE, Fault.ABSENT, Fault.OTHER)
@@ -50,14 +54,15 @@ class Case:
         self.protocol = protocol
         self.now = now
         self.today: date = now.date()
+        self.kept: dict[Callable[[Case], Any], Any] = {}
 
-    @cached_property
+    @lazy
     def course(self) -> Course:
         """The treatment course up to today."""
         start = None if self.regimen is None else self.regimen.start
         return build_course(self.snapshot, self.protocol, self.today, start, references_of(self.drafts.orders))
 
-    @property
+    @lazy
     def draft_level(self) -> Level | None:
         """The drafted level; None where no order is being written or its level is not known."""
         return None if self.regimen is None else self.regimen.level
@@ -98,15 +103,20 @@ class Case:
 
         What is given on the skin, into the eye or by inhalation does not count.
         """
-        return tuple(
-            order
-            for order in (*self.concurrent_orders, *(self._ended_orders if ended is not None else ()))
-            if order.drug.drug_class == drug_class and not order.topical and not self._ended_before(order, ended)
-        )
+        orders = self._concurrent_by_class.get(drug_class, ())
+        if ended is not None:
+            orders = (*orders, *self._ended_by_class.get(drug_class, ()))
+        if not orders:
+            return ()
+        return tuple(order for order in orders if not order.topical and not self._ended_before(order, ended))
 
-    @property
-    def _ended_orders(self) -> tuple[MedicationOrder, ...]:
-        return tuple(order for order in self.snapshot.orders if order.status in {"completed", "stopped"})
+    @lazy
+    def _concurrent_by_class(self) -> dict[str, tuple[MedicationOrder, ...]]:
+        return _by_class(self.concurrent_orders)
+
+    @lazy
+    def _ended_by_class(self) -> dict[str, tuple[MedicationOrder, ...]]:
+        return _by_class(order for order in self.snapshot.orders if order.status in {"completed", "stopped"})
 
     def _ended_before(self, order: MedicationOrder, ended: Threshold | None) -> bool:
         """Whether an order ended, and longer ago than it may have."""
@@ -118,38 +128,38 @@ class Case:
             return False
         return ended is None or ended.holds((self.today - last_day).days)
 
-    @cached_property
+    @lazy
     def kidney(self) -> Kidney:
         """Kidney function."""
         hidden = self.hides_newer("creatinine")
         return assess_kidney(self.snapshot, self.protocol, self.today, hidden, new_start=self.course.new_start)
 
-    @cached_property
+    @lazy
     def renal_cap(self) -> Level | None:
         """The highest level the kidney function allows; None when there is no cap or it is not known."""
         return cap_of(self.protocol, self.kidney)
 
-    @property
+    @lazy
     def renal_is_severe(self) -> bool:
         """Dialysis or the lowest clearance range."""
         return is_severe(self.protocol, self.kidney)
 
-    @cached_property
+    @lazy
     def reproductive_class(self) -> ReproductiveClass:
         """Whether the patient can become pregnant."""
         return reproductive_class(self.snapshot, self.protocol, self.today)
 
-    @cached_property
+    @lazy
     def pregnancy(self) -> PregnancyRecord:
         """Pregnancy tests and what is recorded of pregnancy."""
         return read_pregnancy_record(self.snapshot, self.protocol, self.today)
 
-    @cached_property
+    @lazy
     def contraception(self) -> Contraception:
         """Contraception on record."""
         return read_contraception(self.snapshot, self.protocol, self.today)
 
-    @cached_property
+    @lazy
     def antithrombotics(self) -> Antithrombotics:
         """Drugs against thrombosis, taken now or drafted."""
 
@@ -161,7 +171,7 @@ class Case:
 
         return read_antithrombotics(begun, self.protocol)
 
-    @cached_property
+    @lazy
     def thrombosis_risk(self) -> ThrombosisRisk:
         """Risk scores and risk factors of venous thrombosis."""
         since = self.course.maintenance_start or self.today
@@ -171,22 +181,22 @@ class Case:
         """Whether an infection is listed as active that began too long ago to be one still."""
         return is_old_infection(fact, self.protocol, self.today)
 
-    @property
+    @lazy
     def treatment_is_over(self) -> bool:
         """Whether no order is being written and the last one ended long ago."""
         return self.regimen is None and self.course.restart
 
-    @cached_property
+    @lazy
     def reactions(self) -> Reactions:
         """Non-haematological reactions attributed to lenalidomide."""
         return attributed_reactions(self.snapshot, self.protocol, self.course.maintenance_start)
 
-    @cached_property
+    @lazy
     def liver_hold(self) -> Result | None:
         """A liver test that stops treatment."""
         return liver_hold(self.snapshot, self.protocol)
 
-    @cached_property
+    @lazy
     def age(self) -> int | None:
         """Age in completed years."""
         patient = self.snapshot.patient
@@ -213,7 +223,7 @@ class Case:
         result = self.count(token, limit)
         return None if result is None else limit.holds_for(result.measurement)
 
-    @property
+    @lazy
     def cbc_window(self) -> Decimal:
         """How many days old a blood count may be now."""
         fresh = self.protocol.freshness
@@ -228,7 +238,7 @@ class Case:
         result = self.count(token)
         return result is not None and (self.today - result.day).days <= self.cbc_window
 
-    @cached_property
+    @lazy
     def tolerated(self) -> Truth:
         """Whether treatment was tolerated, as escalation asks: no drop, adequate fresh counts, no open toxicity."""
         dosing = self.protocol.dosing
@@ -237,7 +247,7 @@ class Case:
         permitted = self.counts_permit(dosing.escalation_anc, dosing.escalation_platelets)
         return None if permitted and self.history_may_hide_something else permitted
 
-    @property
+    @lazy
     def history_may_hide_something(self) -> bool:
         """Whether a transplant may lie within the course, or an earlier drop in what was not supplied."""
         if self.course.transplant_date_unknown or self.snapshot.supplied("Observation") is Supply.PARTIAL:
@@ -263,14 +273,14 @@ class Case:
         fresh = all(self.is_fresh(token) for token in COUNTS)
         return True if fresh and None not in verdicts else None
 
-    @property
+    @lazy
     def toxicity_since_start(self) -> bool:
         """A drop, a severe reaction or a liver hold since maintenance start."""
         since = self.course.maintenance_start
         liver = self.liver_hold is not None or liver_hold_since(self.snapshot, self.protocol, since)
         return bool(self.course.episodes) or self.reactions.any_severe or liver
 
-    @cached_property
+    @lazy
     def steroid(self) -> MedicationOrder | None:
         """A systemic steroid of a combination regimen, active or drafted together with lenalidomide."""
         high = self.protocol.dosing.steroid_prednisone
@@ -282,7 +292,7 @@ class Case:
                 return order
         return None
 
-    @property
+    @lazy
     def combination(self) -> bool:
         """An ordinary induction or relapse regimen: too large for maintenance, and a steroid beside it."""
         daily = None if self.regimen is None else self.regimen.daily_mg
@@ -290,7 +300,7 @@ class Case:
             daily is not None and not self.protocol.dosing.maintenance_order.holds(daily) and self.steroid is not None
         )
 
-    @cached_property
+    @lazy
     def concurrent_orders(self) -> tuple[MedicationOrder, ...]:
         """Active orders of other drugs and drafts of the same request."""
         drafted = {order.reference for order in self.drafts.orders}
@@ -307,18 +317,19 @@ class Case:
         """Whether a completed order, or what was handed over, still lasts."""
         if order.status != "completed" or order.start is None or order.days_supply is None:
             return False
-        stopped = any(
+        if not order.start <= self.today < order.start + timedelta(days=order.days_supply):
+            return False
+        return not any(
             other.drug.token == order.drug.token and other.is_interrupted and (other.end or self.today) >= order.start
             for other in self.snapshot.orders
         )
-        return not stopped and order.start <= self.today < order.start + timedelta(days=order.days_supply)
 
-    @cached_property
+    @lazy
     def gcsf(self) -> MedicationOrder | None:
         """An active or drafted granulocyte growth factor."""
         return next(iter(self.taken(_G_CSF)), None)
 
-    @property
+    @lazy
     def every_other_day_is_allowed(self) -> bool:
         """The one case in which a dose every other day is the protocol's own: severe impairment without dialysis."""
         allowed = self.protocol.renal.every_other_day_dose
@@ -331,7 +342,7 @@ class Case:
             return False
         return self.renal_is_severe and self.regimen.level == allowed.value
 
-    @property
+    @lazy
     def frequency_is_wrong(self) -> bool:
         """Split over the day, or every other day where the protocol does not say so."""
         if self.regimen is None:
@@ -341,20 +352,40 @@ class Case:
 
     def newer_unread(self, tokens: Sequence[str], *faults: Fault) -> tuple[Unread, ...]:
         """Results that could not be read, for one of these reasons, and are not older than the latest that could."""
+        unread = self.snapshot.unread_of(*tokens)
+        if not unread:
+            return ()
         usable = self._last_readable(tokens)
-        return tuple(
-            unread
-            for unread in self.snapshot.unread
-            if unread.token in tokens and unread.fault in faults and (unread.day or date.max) >= usable
-        )
+        return tuple(item for item in unread if item.fault in faults and (item.day or date.max) >= usable)
 
     def hides_newer(self, token: str) -> Unread | None:
         """A result later than the latest readable one, so that the present value is not known."""
-        usable = self._last_readable((token,))
         newer = self.newer_unread((token,), *HIDES)
+        if not newer:
+            return None
+        usable = self._last_readable((token,))
         return next((unread for unread in newer if (unread.day or date.max) > usable), None)
 
     def _last_readable(self, tokens: Sequence[str]) -> date:
         """The day of the latest result that may speak for the patient: a preliminary one never excuses a newer fault."""
-        results = (result for token in tokens for result in self.snapshot.of(token) if not result.only_against)
-        return max((result.day for result in results), default=date.min)
+        return max(last_final_day(self.snapshot.of(token)) or date.min for token in tokens)
+
+
+def once(work_out: Callable[[Case], T]) -> Callable[[Case], T]:
+    """A fact of a case that several rules ask for, worked out at the first question: ``lazy`` for what stands elsewhere."""
+
+    @wraps(work_out)
+    def kept(case: Case) -> T:
+        if work_out not in case.kept:
+            case.kept[work_out] = work_out(case)
+        found: T = case.kept[work_out]
+        return found
+
+    return kept
+
+
+def _by_class(orders: Iterable[MedicationOrder]) -> dict[str, tuple[MedicationOrder, ...]]:
+    grouped: dict[str, list[MedicationOrder]] = {}
+    for order in orders:
+        grouped.setdefault(order.drug.drug_class, []).append(order)
+    return {drug_class: tuple(orders) for drug_class, orders in grouped.items()}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
 from itertools import pairwise
 
 from cds.episodes import Episode, cytopenia_episodes
+from cds.lazy import lazy
 from cds.level import CYCLE_DAYS, Level
 from cds.parameters import Threshold
 from cds.periods import Period, covered_days, periods_of
@@ -18,6 +18,7 @@ from cds.snapshot import LENALIDOMIDE, MedicationOrder, PatientSnapshot, Procedu
 TRANSPLANTS = ("autologous-hsct", "allogeneic-sct", "stem-cell-transplant-unspecified")
 _PRESCRIBED = {"active", "completed", "on-hold", "stopped", "ended"}
 _UNTOLD = {"unknown", ""}
+_MAYBE_PRESCRIBED = _PRESCRIBED | _UNTOLD
 _ORDER_INTENTS = {"", "order", "original-order", "reflex-order", "filler-order", "instance-order"}
 
 
@@ -36,17 +37,17 @@ class Course:
     gap_unknown_days: int
     maintenance_dose: Threshold
 
-    @property
+    @lazy
     def maintenance_start(self) -> date | None:
         """Start of the first maintenance order."""
         return self.periods[0].start if self.periods else None
 
-    @property
+    @lazy
     def new_start(self) -> bool:
         """Whether no maintenance order exists in what was supplied."""
         return not any(period.start <= self.today for period in self.periods)
 
-    @property
+    @lazy
     def transplant(self) -> ProcedureFact | None:
         """The latest dated transplant."""
         dated = [procedure for procedure in self.transplants if procedure.day is not None]
@@ -57,12 +58,12 @@ class Course:
         """Whether a transplant may have been at a time that is not known."""
         return self.transplant is None and (bool(self.transplants) or not self.procedures.proves_absence)
 
-    @property
+    @lazy
     def latest(self) -> Period | None:
         """The latest order."""
         return self.periods[-1] if self.periods else None
 
-    @cached_property
+    @lazy
     def on_treatment_days(self) -> int:
         """Days covered by orders before the draft's start."""
         return self.treatment_days_before(self.draft_start)
@@ -85,19 +86,19 @@ class Course:
             else max(1, (self.today - self.maintenance_start).days // CYCLE_DAYS + 1)
         )
 
-    @property
+    @lazy
     def gap_days(self) -> int | None:
         """Days since the end of the latest order; None when it has not ended or its end is not known."""
         if self.latest is None or self.latest.end is None or self.latest.end > self.today:
             return None
         return (self.today - self.latest.end).days
 
-    @property
+    @lazy
     def restart(self) -> bool:
         """Whether treatment lay idle so long that the order is a restart."""
         return self.gap_days is not None and self.gap_days > self.gap_unknown_days
 
-    @cached_property
+    @lazy
     def level_problems(self) -> tuple[str, ...]:
         """Why the current level cannot be told; empty when it can, or at a new start."""
         problems = list(self.unreadable)
@@ -124,12 +125,12 @@ class Course:
             problems.append(f"the latest order ended {self.gap_days} days ago: a restart, confirm dose and reason")
         return tuple(problems)
 
-    @property
+    @lazy
     def current_level(self) -> Level | None:
         """Level of the latest order; None at a new start or when it cannot be told."""
         return None if self.level_problems or self.latest is None else self.latest.level
 
-    @property
+    @lazy
     def level_since(self) -> date | None:
         """Start of the unbroken run of orders at the current level; holds and gaps do not restart it."""
         since = None
@@ -144,13 +145,13 @@ class Course:
         """The latest drop."""
         return self.episodes[-1] if self.episodes else None
 
-    @property
+    @lazy
     def open_episode(self) -> Episode | None:
         """The latest drop while a lineage is still low."""
         episode = self.latest_episode
         return episode if episode is not None and episode.is_open else None
 
-    @property
+    @lazy
     def pending_reduction(self) -> Episode | None:
         """The latest drop when it is closed and no order has started on or after its closing date."""
         episode = self.latest_episode
@@ -246,17 +247,13 @@ def _unreadable(snapshot: PatientSnapshot, orders: Sequence[MedicationOrder]) ->
     problems = [
         f"{order.reference} looks like lenalidomide by its text only"
         for order in orders
-        if not order.drug.coded and order.status in _PRESCRIBED | _UNTOLD
+        if not order.drug.coded and order.status in _MAYBE_PRESCRIBED
     ]
     problems += [
         f"{order.reference} is not dated" for order in orders if order.start is None and order.status in _PRESCRIBED
     ]
     problems += [f"{order.reference} does not say whether it was given" for order in orders if order.status in _UNTOLD]
-    problems += [
-        f"{unread.reference} could not be read: {unread.why}"
-        for unread in snapshot.unread
-        if unread.token == LENALIDOMIDE
-    ]
+    problems += [f"{unread.reference} could not be read: {unread.why}" for unread in snapshot.unread_of(LENALIDOMIDE)]
     return tuple(problems)
 
 

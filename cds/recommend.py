@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from cds import protocol_areas as areas
 from cds.calculations import months_after
-from cds.case import Case
+from cds.case import Case, once
 from cds.episodes import NEUTROPHILS, Episode
 from cds.findings import Action, Finding, Indicator, Outcome, Recommendation
 from cds.kidney import caps_on
@@ -51,6 +51,7 @@ def _action(finding: Finding) -> Action | None:
     return finding.action
 
 
+@once
 def target_level(case: Case) -> Target:
     """The target by course and ladder, capped by the protocol's maximum and by kidney function."""
     ladder = _ladder_target(case)
@@ -72,6 +73,7 @@ def _within_maximum(case: Case, level: Level) -> Level:
     return next_lower(level.cycle_mg, allowed) or dosing.start_level.value
 
 
+@once
 def corrected_level(case: Case) -> Level | None:
     """The draft's level where it may stand, else the level it is to be changed to; None where there is no target."""
     draft, target = case.draft_level, target_level(case).level
@@ -116,6 +118,7 @@ def level_after_drop(case: Case, onset: Level) -> Level | None:
     return onset if onset in ladder and not stops_at_lowest else None
 
 
+@once
 def reaction_to_answer(case: Case) -> tuple[Reaction, Level] | None:
     """A resolved severe reaction that no later order has answered yet, and the level at its onset."""
     for reaction in case.reactions.resolved_severe:
@@ -153,6 +156,7 @@ def gcsf_keeps_dose(case: Case, episode: Episode) -> bool:
     return episode.lineages == {NEUTROPHILS} and not other_cytopenia
 
 
+@once
 def step_is_earned(case: Case) -> Truth:
     """Whether course and tolerance allow the next step up, kidneys aside; None when counts cannot tell."""
     match case.protocol.dosing.escalation.value:
@@ -164,6 +168,7 @@ def step_is_earned(case: Case) -> Truth:
             return False
 
 
+@once
 def next_step(case: Case) -> Level | None:
     """The level the next escalation leads to."""
     dosing, current = case.protocol.dosing, case.course.current_level
@@ -180,6 +185,7 @@ def climbs_back(case: Case, draft: Level) -> bool:
     return draft.cycle_mg <= start.cycle_mg and not case.toxicity_since_start
 
 
+@once
 def renal_dose_is_tolerated(case: Case) -> bool:
     """A continuing patient who already took this level in the same band without a drop keeps it."""
     level, latest_order = case.draft_level, case.course.latest

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property
 
+from cds.lazy import lazy
 from cds.level import CYCLE_DAYS, Level, Schedule
 from cds.periods import supply_days
 from cds.snapshot import LENALIDOMIDE, DraftOrders, MedicationOrder
@@ -24,7 +24,7 @@ class Regimen:
         """The drafts, in the order of the request."""
         return tuple(order.reference for order in self.orders)
 
-    @cached_property
+    @lazy
     def problems(self) -> tuple[str, ...]:
         """Why drug, dose or schedule are not known."""
         problems = [problem for order in self.orders for problem in order.dosing.problems]
@@ -42,20 +42,20 @@ class Regimen:
         """Whether any draft states a dose at all."""
         return any(order.dosing.dose_stated for order in self.orders)
 
-    @cached_property
+    @lazy
     def daily_mg(self) -> Decimal | None:
         """The largest dose on any single day, all drafts added."""
         doses = [order.dosing.daily_mg for order in self.orders]
         known = [dose for dose in doses if dose is not None]
         return sum(known, Decimal(0)) if len(known) == len(doses) else None
 
-    @property
+    @lazy
     def schedule(self) -> Schedule | None:
         """The schedule, when all drafts share it."""
         schedules = {order.dosing.schedule for order in self.orders}
         return schedules.pop() if len(schedules) == 1 else None
 
-    @property
+    @lazy
     def level(self) -> Level | None:
         """Dose and schedule, when both are known."""
         if self.daily_mg is None or self.schedule is None:
@@ -67,7 +67,7 @@ class Regimen:
         """Milligrams in one cycle."""
         return None if self.level is None else self.level.cycle_mg
 
-    @property
+    @lazy
     def per_day(self) -> int:
         """Administrations on a dosing day."""
         return max(order.dosing.per_day for order in self.orders)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
+from cds.lazy import lazy
 from cds.level import Level, Schedule
 
 LENALIDOMIDE = "lenalidomide"
@@ -26,7 +27,7 @@ class Supply(Enum):
     @property
     def proves_absence(self) -> bool:
         """Whether something not found does not exist."""
-        return self in {Supply.EMPTY, Supply.WHOLE}
+        return self is Supply.EMPTY or self is Supply.WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,11 +345,35 @@ class PatientSnapshot:
 
     def conditions_of(self, *tokens: str) -> tuple[ConditionFact, ...]:
         """Conditions under any of the tokens."""
+        if self._condition_tokens.isdisjoint(tokens):
+            return ()
         return tuple(condition for condition in self.conditions if condition.token in tokens)
 
     def procedures_of(self, *tokens: str) -> tuple[ProcedureFact, ...]:
         """Procedures under any of the tokens."""
+        if self._procedure_tokens.isdisjoint(tokens):
+            return ()
         return tuple(procedure for procedure in self.procedures if procedure.token in tokens)
+
+    def unread_of(self, *tokens: str) -> tuple[Unread, ...]:
+        """What could not be read and would have been one of the tokens."""
+        if self._unread_tokens.isdisjoint(tokens):
+            return ()
+        return tuple(unread for unread in self.unread if unread.token in tokens)
+
+    # Of most tokens that a rule asks for a record holds nothing.
+
+    @lazy
+    def _condition_tokens(self) -> frozenset[str]:
+        return frozenset(condition.token for condition in self.conditions)
+
+    @lazy
+    def _procedure_tokens(self) -> frozenset[str]:
+        return frozenset(procedure.token for procedure in self.procedures)
+
+    @lazy
+    def _unread_tokens(self) -> frozenset[str | None]:
+        return frozenset(unread.token for unread in self.unread)
 
 
 @dataclass(frozen=True, slots=True)
