@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import wraps
-from typing import Any, TypeVar
 
 from cds.antithrombotics import Antithrombotics, read_antithrombotics
 from cds.calculations import completed_years
 from cds.contraception import Contraception, read_contraception
-from cds.counted import last_final_day, latest, lowest_first
+from cds.counted import last_final_day, latest, lowest_first, since
 from cds.course import Course, build_course
 from cds.episodes import NEUTROPHILS, PLATELETS
 from cds.kidney import Kidney, assess_kidney, cap_of, is_severe
@@ -23,10 +21,8 @@ from cds.protocol import Protocol
 from cds.regimen import Regimen, references_of
 from cds.reproduction import ReproductiveClass, reproductive_class
 from cds.snapshot import ConditionFact, DraftOrders, Fault, MedicationOrder, PatientSnapshot, Result, Supply, Unread
-from cds.thrombosis_risk import RiskReader, ThrombosisRisk, is_old_infection
+from cds.thrombosis_risk import ThrombosisRisk, is_old_infection
 from cds.toxicity import Reactions, attributed_reactions, liver_hold, liver_hold_since
-
-T = TypeVar("T")
 
 COUNTS = (NEUTROPHILS, PLATELETS)
 HIDES = (Fault.UNIT, Fault.IMPLAUSIBLE, Fault.ABSENT, Fault.OTHER)
@@ -54,7 +50,6 @@ class Case:
         self.protocol = protocol
         self.now = now
         self.today: date = now.date()
-        self.kept: dict[Callable[[Case], Any], Any] = {}
 
     @lazy
     def course(self) -> Course:
@@ -175,7 +170,7 @@ class Case:
     def thrombosis_risk(self) -> ThrombosisRisk:
         """Risk scores and risk factors of venous thrombosis."""
         since = self.course.maintenance_start or self.today
-        return RiskReader(self.snapshot, self.protocol, self.today, self.taken, self.antithrombotics, since).read()
+        return ThrombosisRisk(self.snapshot, self.protocol, self.today, self.taken, self.antithrombotics, since)
 
     def is_old_infection(self, fact: ConditionFact) -> bool:
         """Whether an infection is listed as active that began too long ago to be one still."""
@@ -206,12 +201,25 @@ class Case:
 
     def count(self, token: str, limit: Threshold | None = None) -> Result | None:
         """The blood count that matters for a limit: a preliminary one only where it counts against the patient."""
+        if token in self._settled_counts:
+            return self._settled_counts[token]
         harmful_low = limit is not None and limit.comparator in {"below", "at_most"}
 
         def against(result: Result) -> bool:
             return limit is not None and limit.holds_for(result.measurement) is harmful_low
 
         return latest(self.snapshot.of(token), worse=lowest_first, against=against)
+
+    @lazy
+    def _settled_counts(self) -> dict[str, Result | None]:
+        """The latest counts that are the same for every limit: all results of their day, the last one, are final."""
+        settled = {}
+        for token in COUNTS:
+            results = self.snapshot.of(token)
+            last_day = since(results, results[-1].day) if results else ()
+            if not any(result.only_against for result in last_day):
+                settled[token] = latest(last_day, worse=lowest_first)
+        return settled
 
     @property
     def latest_counts(self) -> list[Result]:
@@ -369,19 +377,6 @@ class Case:
     def _last_readable(self, tokens: Sequence[str]) -> date:
         """The day of the latest result that may speak for the patient: a preliminary one never excuses a newer fault."""
         return max(last_final_day(self.snapshot.of(token)) or date.min for token in tokens)
-
-
-def once(work_out: Callable[[Case], T]) -> Callable[[Case], T]:
-    """A fact of a case that several rules ask for, worked out at the first question: ``lazy`` for what stands elsewhere."""
-
-    @wraps(work_out)
-    def kept(case: Case) -> T:
-        if work_out not in case.kept:
-            case.kept[work_out] = work_out(case)
-        found: T = case.kept[work_out]
-        return found
-
-    return kept
 
 
 def _by_class(orders: Iterable[MedicationOrder]) -> dict[str, tuple[MedicationOrder, ...]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, Generic, Self, TypeVar, overload
 
+Owner = TypeVar("Owner")
 T = TypeVar("T")
 
 
@@ -33,3 +35,18 @@ class _Lazy(Generic[T]):
 def lazy(work_out: Callable[[Any], T]) -> _Lazy[T]:
     """``functools.cached_property`` as it is from Python 3.12 on: before, it takes a lock that costs more than most facts."""
     return _Lazy(work_out)
+
+
+def once(work_out: Callable[[Owner], T]) -> Callable[[Owner], T]:
+    """``lazy`` for a function of one object that stands outside of its class: the object keeps the answer."""
+    name = f"{work_out.__module__}.{work_out.__qualname__}"
+
+    @wraps(work_out)
+    def kept(owner: Owner) -> T:
+        known = vars(owner)
+        if name not in known:
+            known[name] = work_out(owner)
+        found: T = known[name]
+        return found
+
+    return kept

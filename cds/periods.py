@@ -47,10 +47,15 @@ def periods_of(orders: list[MedicationOrder], protocol: Protocol, today: date) -
             same_days.append([order])
         else:
             fitting.append(order)
-    return sorted(
-        (_period(group, protocol, today) for same_days in groups.values() for group in same_days),
-        key=lambda period: (period.start, period.end or date.max, str(period.level)),
-    )
+    periods = [_period(group, protocol, today) for same_days in groups.values() for group in same_days]
+    if len({_days(period) for period in periods}) < len(periods):
+        # Of the same days the level decides.
+        periods.sort(key=lambda period: str(period.level))
+    return sorted(periods, key=_days)
+
+
+def _days(period: Period) -> tuple[date, date]:
+    return period.start, period.end or date.max
 
 
 def covered_days(periods: Iterable[Period], before: date) -> int:

@@ -8,10 +8,11 @@ from decimal import Decimal
 
 from cds import protocol_areas as areas
 from cds.calculations import months_after
-from cds.case import Case, once
+from cds.case import Case
 from cds.episodes import NEUTROPHILS, Episode
 from cds.findings import Action, Finding, Indicator, Outcome, Recommendation
 from cds.kidney import caps_on
+from cds.lazy import once
 from cds.level import Level, Schedule, next_higher, next_lower
 from cds.parameters import Truth
 from cds.snapshot import Reaction, Supply

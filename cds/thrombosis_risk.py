@@ -14,6 +14,7 @@ from decimal import Decimal
 from cds.antithrombotics import Antithrombotics
 from cds.calculations import body_mass_index, completed_years, months_after
 from cds.counted import highest_first, latest
+from cds.lazy import lazy
 from cds.parameters import Threshold, Truth
 from cds.protocol import Protocol
 from cds.snapshot import ConditionFact, MedicationOrder, PatientSnapshot, ProcedureFact, Result
@@ -81,12 +82,12 @@ class Score:
     items: tuple[Item, ...]
     missing: tuple[str, ...] = ()
 
-    @property
+    @lazy
     def low(self) -> int:
         """The least it can be."""
         return sum(item.low for item in self.items)
 
-    @property
+    @lazy
     def high(self) -> int:
         """The most it can be."""
         return sum(item.high for item in self.items)
@@ -95,18 +96,6 @@ class Score:
     def facts(self) -> tuple[Fact, ...]:
         """What all items rest on."""
         return tuple(dict.fromkeys(fact for item in self.items for fact in item.facts))
-
-
-@dataclass(frozen=True)
-class ThrombosisRisk:
-    """Both scores, and the risk factors; ``therapy_factors`` raise the risk of themselves."""
-
-    impede: Score
-    saved: Score
-    factors: tuple[Item, ...]
-    therapy_factors: tuple[Item, ...]
-    prior_event: Truth
-    dexamethasone_unknown: bool
 
 
 def is_old_infection(fact: ConditionFact, protocol: Protocol, today: date) -> bool:
@@ -123,8 +112,11 @@ class _Found:
     facts: tuple[Fact, ...] = ()
 
 
-class RiskReader:
-    """Reads the items of the scores from the snapshot and from the drugs ``taken`` now or drafted."""
+_PRESENT, _ABSENT, _UNKNOWN = _Found(present=True), _Found(present=False), _Found(None)
+
+
+class ThrombosisRisk:
+    """Both scores and the risk factors, from the snapshot and from the drugs ``taken`` now or drafted."""
 
     def __init__(
         self,
@@ -143,89 +135,100 @@ class RiskReader:
         self._antithrombotics = antithrombotics
         self._since = since
 
-    def read(self) -> ThrombosisRisk:
-        """Everything at once."""
-        history = self._conditions(VEIN_HISTORY)
-        return ThrombosisRisk(
-            self._impede(history),
-            self._saved(history),
-            self._imwg(history),
-            self._therapy(),
-            history.present,
-            dexamethasone_unknown=_in_28_days(self._dexamethasone_orders) is None,
-        )
-
-    def _impede(self, history: _Found) -> Score:
+    @lazy
+    def impede(self) -> Score:
+        """IMPEDE VTE."""
         vte, points = self._protocol.vte, self._protocol.vte.impede.value
         races, missing = self._races({"asian", "pacific-islander"})
-        items = [
+        items = (
             Item("lenalidomide", points["lenalidomide"], points["lenalidomide"]),
-            _item("body mass index", points["bmi"], self._mass_index(vte.impede_bmi)),
-            _item("fracture", points["fracture"], self._fracture()),
-            _item("erythropoietin", points["erythropoietin"], self._drugs(_ESA)),
+            *_items("body mass index", points["bmi"], self._mass_index(vte.impede_bmi)),
+            *_items("fracture", points["fracture"], self._fracture),
+            *_items("erythropoietin", points["erythropoietin"], self._erythropoietin),
             self._dexamethasone(
                 (vte.high_dose_dexamethasone, points["high-dose-dexamethasone"]),
                 (None, points["low-dose-dexamethasone"]),
             ),
-            _item("doxorubicin", points["doxorubicin"], self._drugs(_ANTHRACYCLINE)),
-            _item("Asian or Pacific islander", points["asian-or-pacific-islander"], races),
-            _item(EVENT, points["vte-history"], history),
-            _item("central line", points["central-line"], self._line(_CATHETER)),
+            *_items("doxorubicin", points["doxorubicin"], self._drugs(_ANTHRACYCLINE)),
+            *_items("Asian or Pacific islander", points["asian-or-pacific-islander"], races),
+            *_items(EVENT, points["vte-history"], self._history),
+            *_items("central line", points["central-line"], self._line(_CATHETER)),
             self._prophylaxis(points["therapeutic-anticoagulation"], points["prophylaxis"]),
-        ]
+        )
         return Score(_counted(items), missing)
 
-    def _saved(self, history: _Found) -> Score:
+    @lazy
+    def saved(self) -> Score:
+        """SAVED."""
         vte, points = self._protocol.vte, self._protocol.vte.saved.value
         races, missing = self._races({"asian"})
-        items = [
-            _item("surgery", points["surgery"], self._surgery()),
-            _item("Asian", points["asian"], races),
-            _item(EVENT, points["vte-history"], history),
-            _item("age", points["age"], self._age(vte.saved_age)),
+        items = (
+            *_items("surgery", points["surgery"], self._surgery),
+            *_items("Asian", points["asian"], races),
+            *_items(EVENT, points["vte-history"], self._history),
+            *_items("age", points["age"], self._age(vte.saved_age)),
             self._dexamethasone(
                 (vte.high_dose_dexamethasone, points["high-dose-dexamethasone"]),
                 (vte.standard_dose_dexamethasone, points["standard-dose-dexamethasone"]),
             ),
-        ]
+        )
         return Score(_counted(items), missing)
 
-    def _imwg(self, history: _Found) -> tuple[Item, ...]:
-        found = {
-            "body mass index": self._mass_index(self._protocol.vte.imwg_bmi),
-            EVENT: history,
-            **{
-                name: self._line(*tokens) if name == _LINE else self._conditions(tokens, now=True)
-                for name, tokens in _FACTORS.items()
-            },
-            "surgery": self._surgery(),
-            "erythropoietin": self._drugs(_ESA),
-        }
-        return _counted([_item(name, 1, item) for name, item in found.items()])
+    @lazy
+    def factors(self) -> tuple[Item, ...]:
+        """The risk factors of the myeloma working group."""
+        return (
+            *_items("body mass index", 1, self._mass_index(self._protocol.vte.imwg_bmi)),
+            *_items(EVENT, 1, self._history),
+            *(item for name, tokens in _FACTORS.items() for item in _items(name, 1, self._factor(name, tokens))),
+            *_items("surgery", 1, self._surgery),
+            *_items("erythropoietin", 1, self._erythropoietin),
+        )
 
-    def _therapy(self) -> tuple[Item, ...]:
-        orders = self._dexamethasone_orders
-        total = _in_28_days(orders)
+    def _factor(self, name: str, tokens: Sequence[str]) -> _Found:
+        return self._line(*tokens) if name == _LINE else self._conditions(tokens, now=True)
+
+    @lazy
+    def therapy_factors(self) -> tuple[Item, ...]:
+        """Treatment that raises the risk of itself."""
+        orders, total = self._dexamethasone_orders, self._dexamethasone_amount
         high = total is not None and self._protocol.vte.imwg_dexamethasone.holds(total)
-        found = {
-            "high-dose dexamethasone": _Found(high, tuple(orders)),
-            "chemotherapy": self._chemotherapy(),
-        }
-        return tuple(_item(name, 1, item) for name, item in found.items() if item.present)
+        return (
+            *_items("high-dose dexamethasone", 1, _Found(high, orders)),
+            *_items("chemotherapy", 1, self._chemotherapy()),
+        )
+
+    @property
+    def prior_event(self) -> Truth:
+        """Whether there is or was a thrombosis."""
+        return self._history.present
+
+    @property
+    def dexamethasone_unknown(self) -> bool:
+        """Whether the amount of dexamethasone is not told."""
+        return self._dexamethasone_amount is None
+
+    @lazy
+    def _history(self) -> _Found:
+        return self._conditions(VEIN_HISTORY)
+
+    @lazy
+    def _erythropoietin(self) -> _Found:
+        return self._drugs(_ESA)
 
     def _conditions(self, tokens: Sequence[str], *, now: bool = False) -> _Found:
         """Diagnoses, at any time or only while they last. One that is only suspected leaves it open."""
+        recorded = self._snapshot.conditions_of(*tokens)
         conditions = [
             fact
-            for fact in self._snapshot.conditions_of(*tokens)
+            for fact in recorded
             if fact.confirmed is not False
             and not (now and (fact.is_over(self._today) or is_old_infection(fact, self._protocol, self._today)))
         ]
-        suspected = any(
-            fact.confirmed is False and not fact.is_over(self._today) for fact in self._snapshot.conditions_of(*tokens)
-        )
+        suspected = any(fact.confirmed is False and not fact.is_over(self._today) for fact in recorded)
         return _found(conditions, known=self._knows_diagnoses(tokens) and not suspected)
 
+    @lazy
     def _fracture(self) -> _Found:
         limit = int(self._protocol.vte.fracture_counts.value)
         recent = [
@@ -241,8 +244,19 @@ class RiskReader:
 
     def _knows_diagnoses(self, tokens: Sequence[str]) -> bool:
         """Whether all diagnoses came, and none that may be one of these could not be read."""
-        unread = any(item.token in tokens for item in self._snapshot.unread)
-        return self._snapshot.supplied("Condition").proves_absence and not unread
+        return self._all_diagnoses and not self._snapshot.unread_of(*tokens)
+
+    @lazy
+    def _all_diagnoses(self) -> bool:
+        return self._snapshot.supplied("Condition").proves_absence
+
+    @lazy
+    def _all_procedures(self) -> bool:
+        return self._snapshot.supplied("Procedure").proves_absence
+
+    @lazy
+    def _all_orders(self) -> bool:
+        return self._snapshot.supplied("MedicationRequest").proves_absence
 
     def _line(self, *tokens: str) -> _Found:
         """Catheters listed as a diagnosis, or put in lately; a pacemaker stays."""
@@ -256,25 +270,22 @@ class RiskReader:
         if len(tokens) > 1:
             put_in += self._snapshot.procedures_of(_PACEMAKER)
         if not put_in:
-            unknown = diagnosed.present is False and not self._snapshot.supplied("Procedure").proves_absence
-            return _Found(None) if unknown else diagnosed
+            return diagnosed if self._all_procedures or diagnosed.present is not False else _UNKNOWN
         return _Found(present=True, facts=(*diagnosed.facts, *put_in))
 
+    @lazy
     def _surgery(self) -> _Found:
-        limit = self._protocol.vte.surgery_counts
+        limit, recorded = self._protocol.vte.surgery_counts, self._snapshot.procedures_of("surgery")
         dated = [
             fact
-            for fact in self._snapshot.procedures_of("surgery")
+            for fact in recorded
             if fact.day is not None and fact.day <= self._today and limit.holds((self._today - fact.day).days)
         ]
-        undated = any(fact.day is None for fact in self._snapshot.procedures_of("surgery"))
-        known = self._snapshot.supplied("Procedure").proves_absence and not undated
-        return _found(dated, known=known)
+        undated = any(fact.day is None for fact in recorded)
+        return _found(dated, known=self._all_procedures and not undated)
 
-    def _drugs(self, *classes: str) -> _Found:
-        orders = [order for drug_class in classes for order in self._taken(drug_class)]
-        known = self._snapshot.supplied("MedicationRequest").proves_absence
-        return _Found(True if orders else False if known else None, tuple(orders))
+    def _drugs(self, drug_class: str) -> _Found:
+        return _found(self._taken(drug_class), known=self._all_orders)
 
     def _chemotherapy(self) -> _Found:
         """Chemotherapy beside lenalidomide; an order from before it is conditioning that nobody closed."""
@@ -287,35 +298,40 @@ class RiskReader:
         return _Found(bool(orders), tuple(orders))
 
     def _mass_index(self, limit: Threshold) -> _Found:
-        recorded = latest(_measured(self._snapshot, "bmi"), worse=highest_first)
-        weight = latest(_measured(self._snapshot, "body-weight"), worse=highest_first)
-        height = latest(_measured(self._snapshot, "body-height"), worse=highest_first)
+        if self._body is None:
+            return _UNKNOWN
+        index, facts = self._body
+        return _Found(limit.holds(index), facts)
+
+    @lazy
+    def _body(self) -> tuple[Decimal, tuple[Result, ...]] | None:
+        """The body mass index, and what it was computed from or was measured as."""
+        weight, height = self._largest("body-weight"), self._largest("body-height")
         if weight is not None and height is not None and height.value > 0:
-            index = body_mass_index(weight.value, height.value)
-            return _Found(limit.holds(index), (weight, height))
-        if recorded is not None:
-            return _Found(limit.holds(recorded.value), (recorded,))
-        return _Found(None)
+            return body_mass_index(weight.value, height.value), (weight, height)
+        recorded = self._largest("bmi")
+        return None if recorded is None else (recorded.value, (recorded,))
+
+    def _largest(self, token: str) -> Result | None:
+        return latest(_measured(self._snapshot, token), worse=highest_first)
 
     def _age(self, limit: Threshold) -> _Found:
         patient = self._snapshot.patient
         if patient is None or patient.birth_date is None:
-            return _Found(None)
+            return _UNKNOWN
         return _Found(limit.holds(completed_years(patient.birth_date, self._today)))
 
     def _races(self, counted: set[str]) -> tuple[_Found, tuple[str, ...]]:
         """A race that is not recorded counts as none of these, and is named as missing."""
         patient = self._snapshot.patient
         races = frozenset() if patient is None else patient.races
-        return _Found(bool(races & counted)), () if races else ("race",)
+        return _ABSENT if races.isdisjoint(counted) else _PRESENT, () if races else ("race",)
 
     def _dexamethasone(self, high: tuple[Threshold, int], low: tuple[Threshold | None, int]) -> Item:
         """Dexamethasone of 28 days; orders whose amount is not told may be any."""
-        orders = self._dexamethasone_orders
-        facts, total = tuple(orders), _in_28_days(orders)
-        if not orders:
-            known = self._snapshot.supplied("MedicationRequest").proves_absence
-            return Item(_DEXAMETHASONE, 0, 0 if known else high[1])
+        facts, total = self._dexamethasone_orders, self._dexamethasone_amount
+        if not facts:
+            return Item(_DEXAMETHASONE, 0, 0 if self._all_orders else high[1])
         if total is None:
             return Item(_DEXAMETHASONE, 0 if low[0] is not None else low[1], high[1], facts)
         if high[0].holds(total):
@@ -323,14 +339,18 @@ class RiskReader:
         points = low[1] if low[0] is None or low[0].holds(total) else 0
         return Item(_DEXAMETHASONE, points, points, facts)
 
-    @property
-    def _dexamethasone_orders(self) -> list[MedicationOrder]:
+    @lazy
+    def _dexamethasone_orders(self) -> tuple[MedicationOrder, ...]:
         """Orders of dexamethasone; a single dose, against sickness say, is none."""
-        return [
+        return tuple(
             order
             for order in self._taken("corticosteroid")
             if order.drug.token == _DEXAMETHASONE and not order.single_dose
-        ]
+        )
+
+    @lazy
+    def _dexamethasone_amount(self) -> Decimal | None:
+        return _in_28_days(self._dexamethasone_orders)
 
     def _prophylaxis(self, therapeutic: int, prophylactic: int) -> Item:
         """One of the two, the greater; a dose that is not known may treat."""
@@ -342,23 +362,25 @@ class RiskReader:
             return Item("anticoagulant, dose not known", therapeutic, prophylactic, facts)
         if found.protecting:
             return Item("prophylaxis", prophylactic, prophylactic, facts)
-        known = self._snapshot.supplied("MedicationRequest").proves_absence
-        return Item("prophylaxis", 0 if known else therapeutic, 0)
+        return Item("prophylaxis", 0 if self._all_orders else therapeutic, 0)
 
 
-def _item(name: str, points: int, found: _Found) -> Item:
+def _items(name: str, points: int, found: _Found) -> tuple[Item, ...]:
+    """The item where it counts, or may; its points may be below nothing."""
+    if found.present is False or not points:
+        return ()
     counts = points if found.present else 0
-    maybe = points if found.present is None else counts
-    return Item(name, min(counts, maybe), max(counts, maybe), found.facts)
+    return (Item(name, min(counts, points), max(counts, points), found.facts),)
 
 
 def _counted(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(item for item in items if item.low or item.high)
 
 
-def _found(facts: Iterable[ConditionFact | ProcedureFact], *, known: bool) -> _Found:
-    found = tuple(facts)
-    return _Found(True if found else False if known else None, found)
+def _found(facts: Sequence[Fact], *, known: bool) -> _Found:
+    if facts:
+        return _Found(present=True, facts=tuple(facts))
+    return _ABSENT if known else _UNKNOWN
 
 
 def _in_28_days(orders: Sequence[MedicationOrder]) -> Decimal | None:

@@ -137,8 +137,8 @@ def _measured(snapshot: PatientSnapshot, token: str) -> list[Result]:
 def _is_above(result: Result, limit: Threshold) -> bool:
     if result.measurement is None or not result.upper_limit:
         return False
-    times = Measurement(result.measurement.value / result.upper_limit, result.measurement.comparator)
-    return limit.holds_for(times) is True
+    times, comparator = result.measurement.value / result.upper_limit, result.measurement.comparator
+    return limit.holds(times) if comparator is None else limit.holds_for(Measurement(times, comparator)) is True
 
 
 def _attributed(reaction: Reaction, since: date | None) -> bool:
