@@ -267,8 +267,9 @@ def _compete(one: Period, other: Period, today: date) -> bool:
 
     Active ones do when they overlap today; others when they cover largely the same days, so that both may have been taken.
     """
-    replaced = any(order.prior in {earlier.reference for earlier in one.orders} for order in other.orders)
-    if replaced or one.level == other.level or not one.contains(other.start):
+    if not one.contains(other.start) or one.level == other.level:
+        return False
+    if any(order.prior in {earlier.reference for earlier in one.orders} for order in other.orders):
         return False
     if one.active and other.active:
         return one.contains(today) or one.end is None

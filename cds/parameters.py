@@ -123,12 +123,12 @@ class Threshold(Parameter):
     def _compare(self) -> Callable[[Decimal | int, Decimal], bool]:
         return _COMPARISONS[self.comparator]
 
-    @property
+    @cached_property
     def in_words(self) -> str:
         """``below 0.5 ×10⁹/L``."""
         return f"{_COMPARATORS[self.comparator]} {self.amount}"
 
-    @property
+    @cached_property
     def amount(self) -> str:
         """``0.5 ×10⁹/L``."""
         unit = printed_unit(self.unit)

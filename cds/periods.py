@@ -94,15 +94,16 @@ def _period(orders: list[MedicationOrder], protocol: Protocol, today: date) -> P
     start = orders[0].start
     assert start is not None
     levels = [_level(order, protocol) for order in orders]
-    first = levels[0]
-    level = None
-    if first is not None and all(other is not None and other.schedule is first.schedule for other in levels):
-        level = Level(
-            sum((other.dose_mg for other in levels if other is not None), start=first.dose_mg * 0), first.schedule
-        )
-    ends = [_end(start, order, today) for order in orders]
-    known = [end for end in ends if end is not None]
-    return Period(start, max(known) if len(known) == len(ends) else None, level, tuple(orders))
+    ends = [end for order in orders if (end := _end(start, order, today)) is not None]
+    return Period(start, max(ends) if len(ends) == len(orders) else None, _together(levels), tuple(orders))
+
+
+def _together(levels: list[Level | None]) -> Level | None:
+    """The doses added, where all are known and given on the same days."""
+    known = [level for level in levels if level is not None]
+    if len(known) < len(levels) or any(level.schedule is not known[0].schedule for level in known[1:]):
+        return None
+    return Level(sum([level.dose_mg for level in known], start=known[0].dose_mg * 0), known[0].schedule)
 
 
 def _level(order: MedicationOrder, protocol: Protocol) -> Level | None:
