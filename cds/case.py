@@ -9,7 +9,7 @@ from decimal import Decimal
 from cds.antithrombotics import Antithrombotics, read_antithrombotics
 from cds.calculations import completed_years
 from cds.contraception import Contraception, read_contraception
-from cds.counted import last_final_day, latest, lowest_first, since
+from cds.counted import last_final, latest, lowest_first, since
 from cds.course import Course, build_course
 from cds.episodes import NEUTROPHILS, PLATELETS
 from cds.kidney import Kidney, assess_kidney, cap_of, is_severe
@@ -69,8 +69,14 @@ class Case:
 
     def was_known(self, *days: date | None) -> bool:
         """Whether an earlier lenalidomide order was written after all these days: what they say was answered then."""
-        orders = [period.start for period in self.course.periods if period.start < self.today]
-        return bool(orders) and all(day is not None and day < orders[-1] for day in days)
+        last = self._last_order
+        return last is not None and all(day is not None and day < last for day in days)
+
+    @lazy
+    def _last_order(self) -> date | None:
+        """The day of the latest order before today's."""
+        earlier = [period.start for period in self.course.periods if period.start < self.today]
+        return earlier[-1] if earlier else None
 
     def knew_of(self, facts: Iterable[ConditionFact]) -> bool:
         """Whether an earlier order was written after all these were recorded."""
@@ -376,7 +382,8 @@ class Case:
 
     def _last_readable(self, tokens: Sequence[str]) -> date:
         """The day of the latest result that may speak for the patient: a preliminary one never excuses a newer fault."""
-        return max(last_final_day(self.snapshot.of(token)) or date.min for token in tokens)
+        finals = [last_final(self.snapshot.of(token)) for token in tokens]
+        return max((result.day for result in finals if result is not None), default=date.min)
 
 
 def _by_class(orders: Iterable[MedicationOrder]) -> dict[str, tuple[MedicationOrder, ...]]:

@@ -158,8 +158,9 @@ def _told(snapshot: PatientSnapshot, protocol: Protocol, today: date) -> Iterato
     """Methods of the latest interview, since the first of the interviews that all named them."""
     told = [result for result in snapshot.of(_REPORTED) if not result.only_against]
     days = sorted({result.day for result in told}, reverse=True)
+    answers = {(result.day, result.answer) for result in told}
     # What was said later and could not be read may have been that a method was given up.
-    if any(item.token == _REPORTED and (item.day is None or item.day > days[0]) for item in snapshot.unread if days):
+    if any(item.day is None or item.day > days[0] for item in snapshot.unread_of(_REPORTED) if days):
         return
     for result in told:
         if result.day != days[0] or result.answer is None:
@@ -168,7 +169,7 @@ def _told(snapshot: PatientSnapshot, protocol: Protocol, today: date) -> Iterato
             continue
         since = result.day
         for day in days:
-            if not any(other.day == day and other.answer == result.answer for other in told):
+            if (day, result.answer) not in answers:
                 break
             since = day
         yield Method(result.answer, since, result)

@@ -34,9 +34,9 @@ def latest(
     return max(last_of_day(of_the_day[::-1]), key=worse)
 
 
-def last_final_day(results: Sequence[Result]) -> date | None:
-    """The day of the latest final one of results that are ordered by day."""
-    return next((result.day for result in reversed(results) if not result.only_against), None)
+def last_final(results: Sequence[Result]) -> Result | None:
+    """The latest final one of results that are ordered by day."""
+    return next((result for result in reversed(results) if not result.only_against), None)
 
 
 def since(results: Sequence[Result], day: date) -> Sequence[Result]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
 
+from cds.lazy import lazy
 from cds.protocol import Protocol
 from cds.snapshot import ConditionFact, Fault, PatientSnapshot, Result, Unread
 
@@ -81,7 +82,7 @@ class PregnancyRecord:
     breastfeeding: tuple[Record, ...]
     unread: tuple[Unread, ...]
 
-    @property
+    @lazy
     def latest(self) -> PregnancyTest | None:
         """The latest test; one without a time is simultaneous with all others of its day, of which the worst counts."""
         of_the_day = [test for test in self.tests if test.day == self.tests[-1].day]
@@ -92,10 +93,10 @@ class PregnancyRecord:
     @property
     def negatives_since_doubt(self) -> tuple[PregnancyTest, ...]:
         """Negative tests after the last one that was not, oldest first."""
-        doubts = [test.when for test in self.tests if test.verdict is not Verdict.NEGATIVE]
-        return tuple(test for test in self.negatives if not doubts or test.when > max(doubts))
+        doubt = max((test.when for test in self.tests if test.verdict is not Verdict.NEGATIVE), default=None)
+        return tuple(test for test in self.negatives if doubt is None or test.when > doubt)
 
-    @property
+    @lazy
     def negatives(self) -> tuple[PregnancyTest, ...]:
         """Negative tests, oldest first."""
         return tuple(test for test in self.tests if test.verdict is Verdict.NEGATIVE)
@@ -143,7 +144,7 @@ def read_pregnancy_record(snapshot: PatientSnapshot, protocol: Protocol, today: 
     unread += _unread(snapshot, {_LACTATION, _FEEDING})
     return PregnancyRecord(
         tests,
-        tuple(item for item in snapshot.unread if item.token == HCG and item.fault in _MAY_BE_A_TEST),
+        tuple(item for item in snapshot.unread_of(HCG) if item.fault in _MAY_BE_A_TEST),
         tuple(certain),
         tuple(record for record in possible if not _is_settled(record, last_negative, protocol, today)),
         tuple(breastfeeding(snapshot, protocol, today)),
@@ -239,9 +240,9 @@ def _denies(denial: Result, statement: Result, denies: Container[str | None]) ->
     )
 
 
-def _unread(snapshot: PatientSnapshot, tokens: Container[str | None], *faults: Fault) -> list[Unread]:
+def _unread(snapshot: PatientSnapshot, tokens: Iterable[str], *faults: Fault) -> list[Unread]:
     """Entries of some tokens that could not be read, and are not another patient's."""
-    return [item for item in snapshot.unread if item.token in tokens and item.fault in (faults or (Fault.OTHER,))]
+    return [item for item in snapshot.unread_of(*tokens) if item.fault in (faults or (Fault.OTHER,))]
 
 
 def _is_settled(record: Record, last_negative: date, protocol: Protocol, today: date) -> bool:

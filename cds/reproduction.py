@@ -133,7 +133,7 @@ def _inborn(snapshot: PatientSnapshot) -> ConditionFact | None:
 
 def _nothing_that_excludes(snapshot: PatientSnapshot) -> str:
     """What stands in the record instead of a reason that excludes pregnancy."""
-    hinted = [item for item in snapshot.unread if item.token in _STERILISING and item.fault is Fault.OTHER]
+    hinted = [item for item in snapshot.unread_of(*_STERILISING) if item.fault is Fault.OTHER]
     if hinted:
         return f"{hinted[0].token} recorded only in words that no code confirms".replace("-", " ")
     sides = [*snapshot.procedures_of(*_ONE_SIDED), *snapshot.conditions_of(*_ONE_SIDED)]

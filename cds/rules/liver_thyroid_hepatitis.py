@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cds.case import HIDES, Case
+from cds.counted import last_final
 from cds.findings import Action, Indicator, Outcome
 from cds.level import plain
 from cds.parameters import Threshold
@@ -100,8 +101,8 @@ def thyroid(case: Case) -> Report | None:
     due = _due(case, "TSH", (_TSH,), window, ("tsh",))
     if due is not None or case.treatment_is_over:
         return due
-    result = _final(case.snapshot.of(_TSH))[-1]
-    if result.measurement is None:
+    result = last_final(case.snapshot.of(_TSH))
+    if result is None or result.measurement is None:
         return None
     high = result.upper_limit is not None and result.value > result.upper_limit
     low = result.lower_limit is not None and result.value < result.lower_limit
@@ -124,7 +125,7 @@ def thyroid(case: Case) -> Report | None:
 )
 def hepatitis_screen(case: Case) -> Report | None:
     """HBsAg or anti-HBc was never measured."""
-    missing = [name for token, name in _SCREEN.items() if not _final(case.snapshot.of(token))]
+    missing = [name for token, name in _SCREEN.items() if last_final(case.snapshot.of(token)) is None]
     if not missing or case.treatment_is_over:
         return None
     supply = case.snapshot.supplied("Observation")
@@ -140,8 +141,8 @@ def hepatitis_screen(case: Case) -> Report | None:
 
 def _due(case: Case, name: str, tokens: tuple[str, ...], window: Threshold, tests: tuple[str, ...]) -> Report | None:
     """Whether none of some tests is as recent as it should be."""
-    results = [result for token in tokens for result in _final(case.snapshot.of(token))]
-    last = max((result.day for result in results), default=None)
+    finals = [last_final(case.snapshot.of(token)) for token in tokens]
+    last = max((result.day for result in finals if result is not None), default=None)
     if case.treatment_is_over or (last is not None and window.holds((case.today - last).days)):
         return None
     supply = case.snapshot.supplied("Observation")
@@ -155,14 +156,15 @@ def _due(case: Case, name: str, tokens: tuple[str, ...], window: Threshold, test
         Indicator.INFO,
         f"{capital(name)} due: {since}",
         f"To be at most {plain(window.value)} days old.",
-        tuple(of_result(result) for result in results if result.day == last),
+        tuple(
+            of_result(result)
+            for token in tokens
+            for result in case.snapshot.of(token)
+            if result.day == last and not result.only_against
+        ),
         order_tests=tests,
         outcome=Outcome.FIRED if last is not None or supply.proves_absence else Outcome.UNKNOWN,
     )
-
-
-def _final(results: Iterable[Result]) -> list[Result]:
-    return [result for result in results if not result.only_against]
 
 
 RULES = (hepatotoxicity, liver_tests_due, thyroid, hepatitis_screen)

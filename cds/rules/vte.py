@@ -62,7 +62,7 @@ def _has_few_platelets(case: Case, limit: Threshold) -> bool:
 
 def _in_words_only(case: Case) -> Report | None:
     """A thrombosis that is recorded without a code, or only suspected."""
-    unread = [item for item in case.snapshot.unread if item.token in VEIN_EVENTS and not item.over]
+    unread = [item for item in case.snapshot.unread_of(*VEIN_EVENTS) if not item.over]
     limit = case.protocol.vte.active_event
     unread = [item for item in unread if item.day is None or limit.holds((case.today - item.day).days)]
     suspected = [
