@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,9 +31,9 @@ def corrected_order(
 ) -> Json | None:
     """The whole draft with dose, schedule, capsules, supply and instructions corrected.
 
-    None when the level cannot be written with capsules that exist. ``draft`` is left as it is.
+    None when the level cannot be written with capsules that exist. ``draft`` is left as it is; what is not changed is shared.
     """
-    changed: Json = deepcopy(dict(draft))
+    changed: Json = dict(draft)
     wanted = {correction.field: correction.value for correction in corrections}
     start = wanted.get("start", order.bounds_start)
     final = order.level if level is None else level
@@ -168,13 +167,12 @@ def _dose(given: Json, level: Level, strength: Decimal | None) -> Json:
 
 
 def _add_instruction(order: Json, instruction: str) -> None:
-    lines = order.setdefault("dosageInstruction", [{}])
+    lines = order.get("dosageInstruction", [{}])
     if isinstance(lines, list) and lines and isinstance(lines[0], dict):
-        lines[0] = {**lines[0]}
-        present = lines[0].get("patientInstruction")
-        lines[0]["patientInstruction"] = (
-            f"{present} {instruction}" if isinstance(present, str) and present else instruction
-        )
+        first, *others = lines
+        present = first.get("patientInstruction")
+        said = f"{present} {instruction}" if isinstance(present, str) and present else instruction
+        order["dosageInstruction"] = [{**first, "patientInstruction": said}, *others]
 
 
 def _change_supply(

@@ -7,7 +7,11 @@ import unicodedata
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]#|~<>&]")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
-_ADDRESS = re.compile(r"(?:https?|ftp|mailto|xmpp)(?=:)|www(?=\.)|[\w.+-](?=@)", re.IGNORECASE)
+# The character by which an address is known: it is looked for first, and what stands before it only then.
+_ADDRESS = re.compile(
+    r"[@:.](?:(?<=[\w.+-]@)|(?<=http:)|(?<=https:)|(?<=ftp:)|(?<=mailto:)|(?<=xmpp:)|(?<=www\.))", re.IGNORECASE
+)
+_TAG = re.compile(r"<(?![\d=])|(?<![\d\s<])>")
 UNSEEN = "\N{ZERO WIDTH SPACE}"
 """What keeps an address from becoming a link."""
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
@@ -28,8 +32,9 @@ def _escape(match: re.Match[str]) -> str:
 
 def _one_line(text: str) -> str:
     """Without control and direction characters, which could hide or reorder what is shown."""
-    visible = "".join(" " if unicodedata.category(character) in _INVISIBLE else character for character in text)
-    return " ".join(visible.split())
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(character) in _INVISIBLE else character for character in text)
+    return " ".join(text.split())
 
 
 def _unlinked(match: re.Match[str]) -> str:
@@ -37,12 +42,14 @@ def _unlinked(match: re.Match[str]) -> str:
 
     A backslash is not enough: several renderers look for addresses once escapes have been resolved.
     """
-    return match[0] + UNSEEN
+    return UNSEEN + match[0]
 
 
 def headline(text: str) -> str:
     """A card's summary: plain text of one line and at most 139 characters, without anything a browser would take for a tag."""
-    line = re.sub(r"<(?![\d=])|(?<![\d\s<])>", "", _one_line(text))
+    line = _one_line(text)
+    if "<" in line or ">" in line:
+        line = _TAG.sub("", line)
     if len(line) <= _SUMMARY_LIMIT:
         return line
     return line[: _SUMMARY_LIMIT - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -207,9 +208,10 @@ def _once_daily(dose_mg: Decimal) -> Json:
 
 def _is_echoable(value: object) -> bool:
     """Whether a draft can be sent back as JSON: a number that is none cannot."""
-    if isinstance(value, Mapping):
-        return all(_is_echoable(item) for item in value.values())
+    if isinstance(value, str):
+        return True
+    if isinstance(value, dict):
+        return all(map(_is_echoable, value.values()))
     if isinstance(value, list):
-        return all(_is_echoable(item) for item in value)
-    finite = getattr(value, "is_finite", None)
-    return value == value and (finite is None or bool(finite()))  # noqa: PLR0124 -- NaN is the value unequal to itself
+        return all(map(_is_echoable, value))
+    return not isinstance(value, float | Decimal) or isfinite(value)

@@ -28,7 +28,7 @@ def unchecked(judgement: Judgement, evaluation: Evaluation, shortfalls: Shortfal
     lines = [
         line
         for kind in _KIND_NAMES
-        if kind in {*REQUIRED_KINDS, *shortfalls}
+        if kind in REQUIRED_KINDS or kind in shortfalls
         for line in _line(kind, snapshot.supplied(kind), shortfalls)
     ]
     unread = [f"{item.reference}: {item.why}" for item in evaluation.unread if _matters(item, snapshot)]
