@@ -63,10 +63,17 @@ def shown_findings(judgement: Judgement, shown: Shown) -> dict[str, list[Finding
     """The findings of each card that a hook shows, by card kind. Checks that are due make no card beside a graver one."""
     action = None if judgement.recommendation is None else judgement.recommendation.action
     also = shown.also - _untimely(judgement, action)
+    told = [
+        finding
+        for finding in _beside_nothing_else(judgement.findings)
+        if _adds_something(finding, action) and not (shown.hides_orders_without_dose and finding.waits_for_dose)
+    ]
+    if not any(finding.id in also or _is_urgent(finding, shown) for finding in told):
+        # The ordinary answer.
+        return {}
     groups: dict[str, list[Finding]] = {kind: [] for kind in OVERRIDE_REASONS}
-    for finding in _beside_nothing_else(judgement.findings):
-        if _adds_something(finding, action) and not (shown.hides_orders_without_dose and finding.waits_for_dose):
-            groups[_kind(finding)].append(finding)
+    for finding in told:
+        groups[_kind(finding)].append(finding)
     for kind, implied in ((PREGNANCY, _implied(groups[PREGNANCY])), (THROMBOSIS, _told(groups[THROMBOSIS]))):
         groups[kind] = [finding for finding in groups[kind] if finding.id not in implied]
     urgent = {

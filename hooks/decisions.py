@@ -21,11 +21,12 @@ from hooks.cards import NOT_CHECKED as NOT_CHECKED_TOPIC
 from hooks.clients import Client
 from hooks.secrecy import Pseudonyms, Seal
 from hooks.shown import Shown
-from hooks.wire import EXTENSION, PATIENT_VIEW, Json
+from hooks.wire import EXTENSION, PATIENT_VIEW, Json, encode_received
 
 ADVICE, IN_ORDER, NOT_CHECKED, NOT_OURS = "advice", "in order", "could not check", "not our drug"
 _DIGEST_LENGTH = 12
 _PATIENT = re.compile(r"\bPatient/([A-Za-z0-9.-]+)")
+_ORDINARY = re.compile(r"[A-Za-z0-9.-]+")  # stands in JSON as it is
 _UNMISTAKABLE = 6  # characters; a shorter id could be part of a date or a value
 
 
@@ -54,7 +55,8 @@ def decision_record(call: Call, pseudonyms: Pseudonyms, seal: Seal | None) -> Js
     protocol = answer.evaluation.protocol
     explanation = answer.explanation()
     patient = pseudonyms.of(call.client.name, called.patient_id)
-    told = {
+    named = _Named(call.client.name, called.patient_id, patient, pseudonyms)
+    told: Json = {
         "hook": called.hook,
         "hook_instance": called.hook_instance,
         "cards": [_card(card) for card in answer.response["cards"]],
@@ -74,7 +76,7 @@ def decision_record(call: Call, pseudonyms: Pseudonyms, seal: Seal | None) -> Js
         "software": software_version(),
         "outcome": _outcome(answer, explanation),
         "answer_digest": digest(call.text),
-        **_without(told, _Named(call.client.name, called.patient_id, patient, pseudonyms)),
+        **(_without(told, named) if named.may_be_in(encode_received(told)) else told),
         "faults": list(answer.faults),
         "sealed": None if seal is None else seal.closed(_replayable(call)),
     }
@@ -174,6 +176,12 @@ class _Named:
     pseudonym: str
     pseudonyms: Pseudonyms
 
+    def may_be_in(self, encoded: str) -> bool:
+        """Whether JSON text could name a patient: most of it does not, which is seen at once."""
+        if "Patient/" in encoded or not _ORDINARY.fullmatch(self.patient_id):
+            return True
+        return len(self.patient_id) >= _UNMISTAKABLE and self.patient_id in encoded
+
     def out_of(self, text: str) -> str:
         """The text without ids of patients; a short one is replaced only where it is a reference."""
         if "Patient/" in text:
@@ -183,15 +191,11 @@ class _Named:
 
 def _without(value: Any, named: _Named) -> Any:
     """The same JSON without ids of patients."""
-    match value:
-        case str():
-            return named.out_of(value)
-        case Mapping():
-            return {key: _without(item, named) for key, item in value.items()}
-        case list():
-            return [_without(item, named) for item in value]
-        case _:
-            return value
+    if isinstance(value, str):
+        return named.out_of(value)
+    if isinstance(value, dict):
+        return {key: _without(item, named) for key, item in value.items()}
+    return [_without(item, named) for item in value] if isinstance(value, list) else value
 
 
 def _contents(folder: Traversable, name: str) -> list[tuple[str, bytes]]:

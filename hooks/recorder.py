@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Event, Thread
@@ -14,22 +13,22 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from cds.faults import whereabouts
 from hooks.decisions import Call, decision_record
 from hooks.health import Health
-from hooks.problems import UnrecordedError
+from hooks.problems import MalformedError, UnrecordedError
 from hooks.secrecy import Pseudonyms, Seal, key_of_this_folder
 from hooks.settings import Storage
-from hooks.spool import Entry, Spool, SpoolFullError
-from hooks.store import Store, database_fault
+from hooks.spool import Spool, SpoolFullError
+from hooks.store import Store, database_fault, entry
 
 _DROPPED, _WRITTEN, _REFUSED = "decisions dropped", "records written", "records the database refused"
 _DATABASE, _SPOOL, _RECORD = "database", "spool", "decision record"
-_BATCH = 200
+_BATCH = 500
 _PROBED_EVERY = 30.0  # seconds between looks at a database that has nothing to do
 _PATIENCE = 15.0  # seconds for the last round at the end
 _PAUSE = 1.0  # seconds between looks at the spool where nothing comes
-_GATHER = 0.1  # seconds in which what comes together is written together
-_ROUNDS_BETWEEN_ADOPTIONS = 120
+_GATHER = 0.5  # seconds in which what comes together is written together
+_ADOPTS_EVERY = 100.0  # seconds between looks for what workers that died have left
 # What is wrong with the record itself: trying it again would only hold up the others.
-_NEVER_TAKEN = (DataError, IntegrityError, KeyError, TypeError, ValueError)
+_NEVER_TAKEN = (DataError, IntegrityError, MalformedError, KeyError, TypeError, ValueError)
 
 
 class Recorder:
@@ -52,7 +51,7 @@ class Recorder:
         self._open_spool()
         self._stopping, self._has_work = Event(), Event()
         self._round_began: float | None = None
-        self._next_probe = 0.0
+        self._next_probe = self._next_adoption = 0.0
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -62,7 +61,7 @@ class Recorder:
             record = decision_record(call, self._pseudonyms, self._seal)
             self._append([record], durably=False)
             self._health.works(_RECORD)
-        except (SpoolFullError, sqlite3.Error) as error:
+        except OSError as error:
             self._health.count(_DROPPED)
             self._health.fails(_SPOOL, _spool_fault(error))
         except Exception as error:  # noqa: BLE001 -- a record never fails an answer
@@ -73,19 +72,16 @@ class Recorder:
         """Keep feedback durably. ``UnrecordedError`` where that is not possible: the client may send it again."""
         try:
             self._append(records, durably=True)
-        except (SpoolFullError, sqlite3.Error) as error:
+        except OSError as error:
             self._health.count("feedback not recorded", len(records))
             self._health.fails(_SPOOL, _spool_fault(error))
             raise UnrecordedError("feedback", "could not be recorded; send it again later") from None
 
     @property
     def waiting(self) -> int | None:
-        """How many records wait for the database; None where the spool cannot be read."""
+        """How many records wait for the database; None where there is no spool."""
         self._tell_stall()
-        try:
-            return None if self._spool is None else self._spool.waiting
-        except sqlite3.Error:
-            return None
+        return None if self._spool is None else self._spool.waiting
 
     def close(self) -> None:
         """Write what still waits, if the database answers; the rest stays in the spool for the next worker."""
@@ -104,27 +100,25 @@ class Recorder:
     def _append(self, records: Sequence[Mapping[str, Any]], *, durably: bool) -> None:
         if self._spool is None:
             msg = "the spool's folder cannot be written"
-            raise sqlite3.OperationalError(msg)
-        self._spool.append(records, durably=durably)
+            raise OSError(msg)
+        self._spool.append([entry(record) for record in records], durably=durably)
         self._has_work.set()
 
     def _run(self) -> None:
-        rounds = 0
         while True:
             self._has_work.wait(_PAUSE)
             is_last = self._stopping.wait(_GATHER)
             self._has_work.clear()
             self._round_began = monotonic()
             try:
-                self._round(adopts=rounds % _ROUNDS_BETWEEN_ADOPTIONS == 0)
-            except sqlite3.Error as error:
+                self._round()
+            except OSError as error:
                 self._health.fails(_SPOOL, _spool_fault(error))
             except Exception as error:  # noqa: BLE001 -- nobody else would notice that this thread died
                 self._health.fails("recorder", whereabouts(error))
             self._round_began = None
             if is_last:
                 return
-            rounds += 1
 
     def _tell_stall(self) -> None:
         """Told by who asks: the thread itself is the one that waits."""
@@ -132,20 +126,24 @@ class Recorder:
         if began is not None and monotonic() - began > self._stalled_after:
             self._health.fails(_DATABASE, f"has not answered for {monotonic() - began:.0f} seconds")
 
-    def _round(self, *, adopts: bool) -> None:
+    def _round(self) -> None:
         if self._spool is None:
             self._open_spool()
         spool = self._spool
         if spool is None:
             return
-        if adopts:
+        if monotonic() >= self._next_adoption:
+            self._next_adoption = monotonic() + _ADOPTS_EVERY
             spool.adopt_orphans()
+        # What comes meanwhile is written with what comes after it, in the next round.
+        left = spool.waiting
         # One record is enough to see whether a database is back.
-        while entries := spool.oldest(1 if _DATABASE in self._health.degraded else _BATCH):
+        while left > 0 and (entries := spool.oldest(1 if _DATABASE in self._health.degraded else _BATCH)):
             if not self._is_drained(spool, entries):
                 # A database that is down is not asked again for each answer.
                 self._stopping.wait(_PAUSE)
                 return
+            left -= len(entries)
         self._probe(spool)
         self._health.works(_SPOOL)
         self._health.works("recorder")
@@ -155,7 +153,7 @@ class Recorder:
         if monotonic() >= self._next_probe and not self._stopping.is_set():
             self._next_probe = monotonic() + (_PROBED_EVERY if self._is_drained(spool, ()) else _PAUSE)
 
-    def _is_drained(self, spool: Spool, entries: Sequence[Entry]) -> bool:
+    def _is_drained(self, spool: Spool, entries: Sequence[bytes]) -> bool:
         """Whether the entries are out of the spool; without any, whether they could be."""
         try:
             self._migrate()
@@ -169,20 +167,20 @@ class Recorder:
         self._health.works(_DATABASE)
         return True
 
-    def _write(self, spool: Spool, entries: Sequence[Entry]) -> None:
+    def _write(self, spool: Spool, entries: Sequence[bytes]) -> None:
         """All at once; one by one where one of them is to blame."""
         try:
-            self._store.write([entry.body for entry in entries])
+            self._store.write(entries)
         except _NEVER_TAKEN as error:
             if len(entries) > 1:
-                for entry in entries:
-                    self._write(spool, [entry])
+                for one in entries:
+                    self._write(spool, [one])
                 return
-            spool.set_aside(entries[0], type(error).__name__)
+            spool.set_aside(type(error).__name__)
             self._health.count(_REFUSED)
-            self._health.fails("records", "the database refused some; they are kept in the spool's file")
+            self._health.fails("records", "the database refused some; they are kept beside the spool")
             return
-        spool.remove(entries)
+        spool.remove(len(entries))
         self._health.count(_WRITTEN, len(entries))
 
     def _migrate(self) -> None:
@@ -197,7 +195,7 @@ class Recorder:
         folder = self._storage.folder / "spool"
         try:
             self._spool = Spool(folder, self._storage.spool_bytes)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             self._health.fails(_SPOOL, f"cannot be opened in {folder}: {type(error).__name__}")
 
 

@@ -30,12 +30,13 @@ class Pseudonyms:
     """A patient's name in the records: the same for the same patient of the same client, of no use without the key."""
 
     def __init__(self, key: str) -> None:
-        self._key = key.encode()
+        self._keyed = hmac.new(key.encode(), digestmod="sha256")
 
     def of(self, client: str, patient_id: str) -> str:
         """32 hexadecimal digits (HMAC-SHA-256 of client and patient id)."""
-        name = json.dumps([client, patient_id]).encode()
-        return hmac.digest(self._key, name, "sha256").hex()[:_LENGTH]
+        keyed = self._keyed.copy()
+        keyed.update(json.dumps([client, patient_id]).encode())
+        return keyed.hexdigest()[:_LENGTH]
 
 
 class Seal:

@@ -34,6 +34,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQ
 
 from hooks.health import one_line
 from hooks.settings import CommandError
+from hooks.wire import decode, encode_received
 
 _SQLITE = "sqlite"
 _POSTGRESQL = {"postgres", "postgresql", "postgresql+psycopg"}
@@ -103,6 +104,7 @@ FEEDBACK = Table(
     Column("document", Text, nullable=False),
     Index("feedback_card", "card"),
 )
+_NAMES = {table: tuple(table.columns.keys()) for table in (DECISION, CARD, FEEDBACK)}
 
 
 class StoreError(CommandError):
@@ -126,16 +128,16 @@ class Store:
         """``StoreError`` where the URL cannot be used; no connection is made yet."""
         self.engine = _engine(_url(url))
 
-    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """All records, or none where the database fails."""
-        rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in METADATA.sorted_tables}
-        for record in records:
-            for name, row in _rows(record):
-                rows[name].append(row)
+    def write(self, entries: Sequence[bytes]) -> None:
+        """All records, as ``entry`` made them; or none where the database fails."""
+        rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in METADATA.sorted_tables}
+        for text in entries:
+            for table, row in _rows(text):
+                rows[table].append(row)
         with self.engine.begin() as connection:
-            for table in METADATA.sorted_tables:
-                if rows[table.name]:
-                    connection.execute(self._insert(table), rows[table.name])
+            for table, of_table in rows.items():
+                if of_table:
+                    connection.execute(self._insert(table), of_table)
 
     def check(self) -> None:
         """Raise as ``write`` would where the database, or its schema, is not there."""
@@ -199,28 +201,45 @@ def database_fault(error: SQLAlchemyError) -> str:
     return f"{type(original).__name__}: {one_line(str(original).splitlines()[0])}" if told else type(original).__name__
 
 
-def _rows(record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of one record by table."""
-    document = json.dumps(
-        {key: value for key, value in record.items() if key not in {"record", "sealed"}}, ensure_ascii=True
-    )
+def entry(record: Mapping[str, Any]) -> str:
+    """A record as one line of text: its document, which is stored as it stands; before it the sealed request, if any."""
+    document = encode_received({name: value for name, value in record.items() if name != "sealed"})
+    sealed = record.get("sealed")
+    # What is cut off at its end is so never taken for whole.
+    return document if sealed is None else f"{sealed}\t{document}"
+
+
+def _rows(text: bytes) -> Iterator[tuple[Table, dict[str, Any]]]:
+    """The rows of one entry by table."""
+    sealed, _, document = text.decode().rpartition("\t")
+    record = decode(document)
     if record["record"] == "feedback":
-        columns = _columns(FEEDBACK, record)
         times = {"at": _instant(record["at"]), "received": _instant(record["received"])}
-        yield FEEDBACK.name, {**columns, **times, "document": document}
+        yield FEEDBACK, {**_columns(FEEDBACK, record), **times, "document": document}
         return
-    yield DECISION.name, {**_columns(DECISION, record), "at": _instant(record["at"]), "document": document}
+    yield (
+        DECISION,
+        {
+            **_columns(DECISION, record),
+            "at": _instant(record["at"]),
+            "milliseconds": float(record["milliseconds"]),
+            "document": document,
+            "sealed": sealed or None,
+        },
+    )
     for card in {card["uuid"]: card for card in record["cards"]}.values():
-        yield CARD.name, {**_columns(CARD, card), "decision": record["id"]}
+        yield CARD, {**_columns(CARD, card), "decision": record["id"]}
 
 
 def _columns(table: Table, record: Mapping[str, Any]) -> dict[str, Any]:
     """The members that are columns, without what no database keeps in a text."""
-    return {column.name: _clean(record[column.name]) for column in table.columns if column.name in record}
+    return {name: _clean(record[name]) for name in _NAMES[table] if name in record}
 
 
 def _clean(value: Any) -> Any:
-    return value.encode("utf-8", "replace").decode().replace("\0", "�") if isinstance(value, str) else value
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\0", "�")
 
 
 def _instant(text: str) -> datetime:

@@ -11,7 +11,7 @@ from typing import Any
 
 import simplejson
 from msgspec import MsgspecError
-from msgspec.json import Decoder
+from msgspec.json import Decoder, Encoder
 
 from hooks.problems import MalformedError
 
@@ -22,6 +22,7 @@ SERVICES = {f"lenalidomide-{hook}": hook for hook in (ORDER_SELECT, ORDER_SIGN, 
 Json = dict[str, Any]
 _MANY_DIGITS = 1000
 _strict = Decoder(float_hook=Decimal)
+_received = Encoder(decimal_format="number")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -80,8 +81,12 @@ def encode(document: Mapping[str, Any]) -> str:
 
 
 def encode_received(document: Mapping[str, Any]) -> str:
-    """Text of which ``decode`` makes the same again, whatever was received: also NaN, and half characters."""
-    return _dumps(document, ensure_ascii=True, allow_nan=True)
+    """One line of text of which ``decode`` makes the same again, whatever was received: also NaN, and half characters."""
+    try:
+        return _received.encode(document).decode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair cannot be written in UTF-8, only escaped.
+        return _dumps(document, ensure_ascii=True, allow_nan=True)
 
 
 def encode_for_reading(document: Mapping[str, Any]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from uuid import UUID
 
 import pytest
@@ -16,7 +19,7 @@ from sqlalchemy import func, select
 
 from hooks.decisions import digest
 from hooks.secrecy import new_key
-from hooks.spool import Spool, SpoolFullError
+from hooks.spool import Spool
 from hooks.store import CARD, DECISION, FEEDBACK, Decision
 from tests.support.fixtures import INVALID, ODD, load
 from tests.support.hospital import (
@@ -238,35 +241,14 @@ def test_at_the_spools_bound_decisions_are_dropped_counted_and_alarmed_and_answe
         assert running.state()["degraded"]["spool"] == "full"
 
 
-def test_a_disk_that_refuses_to_forget_does_not_widen_the_bound(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1000)
-    spool.append([{"filled": "x" * 900}])
-    (entry,) = spool.oldest(1)
-    with sqlite3.connect(":memory:") as broken:
-        held, spool._connection = spool._connection, broken
-        with pytest.raises(sqlite3.Error):
-            spool.remove([entry])
-        spool._connection = held
-    with pytest.raises(SpoolFullError):
-        spool.append([{"filled": "x" * 900}])
-    spool.close()
-
-
-def test_a_spool_that_is_closed_takes_nothing(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1000)
-    spool.close()
-    with pytest.raises(sqlite3.Error):
-        spool.append([{"late": 1}])
-
-
-def test_a_damaged_spool_holds_up_no_other(tmp_path: Path) -> None:
+def test_a_spool_with_garbage_holds_up_no_other(tmp_path: Path) -> None:
     (tmp_path / "spool").mkdir()
-    (tmp_path / "spool" / "spool-0-damaged.sqlite").write_bytes(b"no database" * 1000)
-    orphan = Spool(tmp_path / "spool", 10_000)
-    orphan.append([{"record": "of another planet"}])
-    orphan.close()
+    (tmp_path / "spool" / "spool-0-damaged.lines").write_bytes(b"\xff\0 no record\n" * 3 + b"{")
     with hospital(tmp_path) as running:
-        wait_for(lambda: running.state()["counts"].get("records the database refused") == 1)
+        running.feedback({"feedback": [{"card": "after", "outcome": "accepted"}]})
+        wait_for(lambda: running.state()["counts"].get("records written") == 1)
+        wait_for(lambda: running.state()["counts"].get("records the database refused") == 4)
+        assert "records" in running.state()["degraded"]
 
 
 def test_feedback_that_cannot_be_kept_is_not_acknowledged(tmp_path: Path) -> None:
@@ -274,6 +256,54 @@ def test_feedback_that_cannot_be_kept_is_not_acknowledged(tmp_path: Path) -> Non
         response = running.feedback({"feedback": [{"card": "x", "outcome": "accepted"}]})
         assert response.status_code == 503
         assert response.get_json()["issue"][0]["code"] == "transient"
+
+
+def test_feedback_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced: list[int] = []
+
+    def force(descriptor: int) -> None:
+        forced.append(os.fstat(descriptor).st_size)
+
+    with hospital(tmp_path, UNREACHABLE) as running:
+        monkeypatch.setattr(os, "fsync", force)
+        running.post(ADVISED)
+        assert forced == []
+        assert running.feedback({"feedback": [{"card": "x", "outcome": "accepted"}]}).status_code == 200
+        assert len(forced) == 1
+        assert forced[0] > 0
+
+
+def test_feedback_that_the_disk_does_not_confirm_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with hospital(tmp_path, UNREACHABLE) as running:
+        monkeypatch.setattr(os, "fsync", refuse)
+        assert running.feedback({"feedback": [{"card": "x", "outcome": "accepted"}]}).status_code == 503
+        assert len(running.cards(ADVISED)) == 1
+        assert "decisions dropped" not in running.state()["counts"]
+
+
+def test_a_disk_that_is_slow_to_confirm_feedback_holds_up_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, confirmed = Event(), Event()
+
+    def wait(_: int) -> None:
+        asked.set()
+        confirmed.wait()
+
+    with hospital(tmp_path, UNREACHABLE) as running:
+        monkeypatch.setattr(os, "fsync", wait)
+        with ThreadPoolExecutor() as others:
+            acknowledged = others.submit(running.feedback, {"feedback": [{"card": "x", "outcome": "accepted"}]})
+            asked.wait()
+            assert len(running.cards(ADVISED)) == 1
+            assert not acknowledged.done()
+            confirmed.set()
+            assert acknowledged.result().status_code == 200
 
 
 def test_without_a_disk_answers_go_out_all_the_same(tmp_path: Path) -> None:
@@ -289,7 +319,7 @@ def test_a_record_that_no_database_takes_holds_up_no_other_and_is_kept(tmp_path:
     with hospital(tmp_path, UNREACHABLE) as running:
         running.feedback({"feedback": [{"card": "before", "outcome": "accepted"}]})
     orphan = Spool(tmp_path / "spool", 10_000)
-    orphan.append([{"record": "of another planet"}])
+    orphan.append(['{"record": "of another planet"}'])
     orphan.close()
     with hospital(tmp_path) as running:
         running.feedback({"feedback": [{"card": "after", "outcome": "accepted"}]})

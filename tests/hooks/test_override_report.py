@@ -13,6 +13,7 @@ import pytest
 
 from hooks.cli import main
 from hooks.clients import Client
+from hooks.store import entry
 from tests.support.fixtures import Json
 from tests.support.hospital import ADVISED, Hospital, bundled, database_of_its_own, hospital, postgres_url
 
@@ -125,14 +126,8 @@ def test_an_order_id_used_again_in_another_month_is_another_prescription(
     override(running, card)
     with running.store() as store:
         (decision,) = store.decisions()
-        earlier = {
-            **decision.document,
-            "record": "decision",
-            "sealed": None,
-            "id": "earlier",
-            "at": "2026-01-15T12:00:00Z",
-        }
-        store.write([earlier])
+        earlier = {**decision.document, "id": "earlier", "at": "2026-01-15T12:00:00Z"}
+        store.write([entry(earlier).encode()])
     lines = report(running, capsys)["lines"]
     assert [line["shown"] for line in lines] == [1, 1]
     assert lines[0]["month"] == "2026-01"
