@@ -17,10 +17,9 @@ class Schedule(Enum):
     THREE_WEEKS = "21"
     EVERY_OTHER_DAY = "qod"
 
-    @property
-    def dosing_days(self) -> int:
-        """Dosing days in one cycle."""
-        return CYCLE_DAYS // 2 if self is Schedule.EVERY_OTHER_DAY else int(self.value)
+    def __init__(self, days: str) -> None:
+        """``dosing_days``: those in one cycle."""
+        self.dosing_days = int(days) if days.isdecimal() else CYCLE_DAYS // 2
 
     @property
     def in_words(self) -> str:

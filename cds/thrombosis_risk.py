@@ -219,6 +219,8 @@ class ThrombosisRisk:
     def _conditions(self, tokens: Sequence[str], *, now: bool = False) -> _Found:
         """Diagnoses, at any time or only while they last. One that is only suspected leaves it open."""
         recorded = self._snapshot.conditions_of(*tokens)
+        if not recorded:
+            return _ABSENT if self._knows_diagnoses(tokens) else _UNKNOWN
         conditions = [
             fact
             for fact in recorded

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from cds.counted import highest_first, latest
+from cds.lazy import once
 from cds.parameters import Threshold
 from cds.protocol import Protocol
 from cds.snapshot import Measurement, PatientSnapshot, Reaction, Result
@@ -106,6 +107,7 @@ def liver_not_graded(snapshot: PatientSnapshot) -> tuple[Result, ...]:
     return tuple(result for result in _latest_liver_tests(snapshot) if not result.upper_limit)
 
 
+@once
 def _latest_liver_tests(snapshot: PatientSnapshot) -> list[Result]:
     found = (latest(_measured(snapshot, token), worse=highest_first) for token in _graded_liver_tests(snapshot))
     return [result for result in found if result is not None]
@@ -126,6 +128,7 @@ def _has_gilbert(snapshot: PatientSnapshot) -> bool:
     return any(fact.confirmed is not False for fact in snapshot.conditions_of("gilbert-syndrome"))
 
 
+@once
 def _graded_liver_tests(snapshot: PatientSnapshot) -> list[str]:
     return [token for token in LIVER_TESTS if token != _BILIRUBIN or not _has_gilbert(snapshot)]
 

@@ -102,6 +102,8 @@ def _escalation_hangs_on(case: Case, token: str) -> bool:
 )
 def unit_unknown(case: Case) -> Report | None:
     """Values that could not be read for their unit."""
+    if not case.snapshot.unread:
+        return None
     # For a man there is no pregnancy test, so none can be missing.
     tokens = [token for token in _WITH_UNITS if not (token == HCG and case.reproductive_class.male)]
     found = [unread for token in tokens for unread in case.newer_unread((token,), *_faults(token))]
