@@ -43,6 +43,9 @@ class UnitTable:
 
     def converter(self, unit: str) -> Callable[[Decimal], Decimal] | None:
         """The conversion to the canonical unit, or None when the spelling is not listed."""
+        listed = self._exact.get(unit)
+        if listed is not None:
+            return listed
         key = normalise(unit)
         return self._exact.get(key) or self._folded.get(key.casefold())
 

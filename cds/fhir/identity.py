@@ -27,13 +27,15 @@ class PatientIdentity:
         bases = {url: _base(url.rsplit("/Patient/", 1)[0]) for url in mine if "/Patient/" in url}
         # Where the request names its server, an entry from another one is another patient.
         self._bases = {_base(fhir_server)} if fhir_server else set(bases.values())
-        self._urls = {url for url in mine if url not in bases or bases[url] in self._bases}
+        # References that are known to mean this patient: a request repeats the same one over and over.
+        self._mine = {url for url in mine if url not in bases or bases[url] in self._bases}
 
     def check(self, reference: object, element: str) -> None:
         """Raise unless the reference means this patient."""
-        if not text(mapping(reference).get("reference")):
+        target = text(mapping(reference).get("reference"))
+        if not target:
             raise UnreadableError(f"{element} names no patient")
-        if self.is_another(reference):
+        if not self._means_patient(target):
             raise UnreadableError(f"{element} is another patient", Fault.FOREIGN)
 
     def is_another(self, reference: object) -> bool:
@@ -49,12 +51,19 @@ class PatientIdentity:
         return resource.get("resourceType") == "Patient" and resource.get("id") == self._id
 
     def _means_patient(self, target: str) -> bool:
-        if target in self._urls or target == f"urn:uuid:{self._id}":
+        if target in self._mine:
             return True
+        means = target == f"urn:uuid:{self._id}" or self._is_at_home(target)
+        if means:
+            self._mine.add(target)
+        return means
+
+    def _is_at_home(self, target: str) -> bool:
+        """Whether a reference ends in the patient's id and lies on the server the request speaks of."""
         head, _, tail = target.split("/_history/", 1)[0].rpartition("Patient/")
         if tail != self._id:
             return False
-        # An absolute reference must lie on the server the request speaks of: ids are unique per server only.
+        # Ids are unique per server only.
         return not head or not self._bases or _base(head) in self._bases
 
 

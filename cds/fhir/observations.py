@@ -24,7 +24,7 @@ from cds.fhir.primitives import (
 )
 from cds.fhir.quantities import read_value
 from cds.snapshot import Fault, Measurement, Moment, Result, Unread
-from cds.terminology import ObservationKind, Terminology
+from cds.terminology import Coding, ObservationKind, Terminology
 
 _FINAL = {"final", "amended", "corrected"}
 _PRELIMINARY = "preliminary"
@@ -50,12 +50,10 @@ def read_observations(
     read = ObservationsRead()
     by_token: dict[str, list[tuple[Result, str]]] = defaultdict(list)
     for resource in resources:
-        specimen = text(mapping(resource.get("specimen")).get("reference"))
-        unmeasured: list[Unread] = []
-        measuring = list(_measuring(resource, terminology, unmeasured, now))
-        if unmeasured and patient.is_another(resource.get("subject")):
-            unmeasured = [Unread(reference_of(resource), "subject is another patient", Fault.FOREIGN)]
-        read.unread += unmeasured
+        measuring, unmeasured = _measuring(resource, terminology, now)
+        if unmeasured:
+            foreign = patient.is_another(resource.get("subject"))
+            read.unread += [_of_another(resource)] if foreign else unmeasured
         for element, kind in measuring:
             try:
                 result = _result(resource, element, kind, patient, terminology, now)
@@ -65,14 +63,9 @@ def read_observations(
             if result.future:
                 why = f"{kind.name} is dated {result.day}, after now; it counts only against the patient"
                 read.unread.append(Unread(result.reference, why, Fault.FUTURE, kind.token, result.day))
-            if (
-                kind.ranged
-                and element.get("referenceRange")
-                and result.lower_limit is None
-                and result.upper_limit is None
-            ):
+            if kind.ranged and _lacks_range(element, result):
                 read.unread.append(Unread(result.reference, f"the range of normal of its {kind.name} cannot be read"))
-            by_token[kind.token].append((result, specimen))
+            by_token[kind.token].append((result, text(mapping(resource.get("specimen")).get("reference"))))
     measured = {result.effective for result, _ in by_token["anc"]}
     for result in _derived_neutrophils(by_token):
         if result.effective in measured:
@@ -91,26 +84,50 @@ def read_observations(
 
 
 def _measuring(
-    resource: Json, terminology: Terminology, unread: list[Unread], now: datetime
-) -> Iterator[tuple[Json, ObservationKind]]:
-    """The Observation itself and its components, as far as their codes are known."""
-    components = resource.get("component", [])
-    if not isinstance(components, list) or len(items(components)) < len(components):
-        unread.append(Unread(reference_of(resource), "a component cannot be read"))
-    for element in (resource, *items(components)):
+    resource: Json, terminology: Terminology, now: datetime
+) -> tuple[list[tuple[Json, ObservationKind]], list[Unread]]:
+    """The Observation itself and its components, as far as their codes are known; and what looks like one of ours."""
+    measuring: list[tuple[Json, ObservationKind]] = []
+    unread: list[Unread] = []
+    elements = [resource]
+    if "component" in resource:
+        components = items(resource["component"])
+        elements += components
+        if not isinstance(resource["component"], list) or len(components) < len(resource["component"]):
+            unread.append(Unread(reference_of(resource), "a component cannot be read"))
+    for element in elements:
         found = codings(element.get("code"), terminology)
         kind = terminology.observation(found)
-        if kind is not None:
-            if kind.token not in terminology.panels:
-                yield element, kind
-            continue
-        if not found and not words_of(element.get("code")):
-            unread.append(Unread(reference_of(resource), "code says nothing that can be read"))
-            continue
-        hint = terminology.observation_hinted_by(found, words_of(element.get("code")))
-        if hint is not None and _may_say(element, hint, terminology, now):
-            why = f"looks like {hint.name} ({shown(words_of(element.get('code')) or found[0].code)}) but its code is not known"
-            unread.append(_unread(resource, UnreadableError(why, Fault.CODE), hint.token, now))
+        if kind is None:
+            unread += _unmeasured(resource, element, found, terminology, now)
+        elif kind.token not in terminology.panels:
+            measuring.append((element, kind))
+    return measuring, unread
+
+
+def _unmeasured(
+    resource: Json, element: Json, found: list[Coding], terminology: Terminology, now: datetime
+) -> list[Unread]:
+    """What has no known code and yet looks like a kind that the rules know."""
+    if found and terminology.is_another_test(found):
+        return []
+    words = words_of(element.get("code"))
+    if not found and not words:
+        return [Unread(reference_of(resource), "code says nothing that can be read")]
+    hint = terminology.observation_hinted_by(found, words)
+    if hint is None or not _may_say(element, hint, terminology, now):
+        return []
+    why = f"looks like {hint.name} ({shown(words or found[0].code)}) but its code is not known"
+    return [_unread(resource, UnreadableError(why, Fault.CODE), hint.token, now)]
+
+
+def _of_another(resource: Json) -> Unread:
+    return Unread(reference_of(resource), "subject is another patient", Fault.FOREIGN)
+
+
+def _lacks_range(element: Json, result: Result) -> bool:
+    """Whether a range of normal was printed with a result, and none could be read."""
+    return bool(element.get("referenceRange")) and result.lower_limit is None and result.upper_limit is None
 
 
 def _may_say(element: Json, hint: ObservationKind, terminology: Terminology, now: datetime) -> bool:
@@ -144,7 +161,6 @@ def _result(
     effective = _effective(resource, now)
     assert now.tzinfo is not None
     value = read_value(element, kind, terminology, now.tzinfo)
-    later = effective.instant > now.astimezone(UTC) if effective.instant is not None else effective.day > now.date()
     return Result(
         kind.token,
         value.measurement,
@@ -153,7 +169,7 @@ def _result(
         effective,
         reference_of(resource),
         preliminary=status == _PRELIMINARY,
-        future=later,
+        future=effective.instant > now if effective.instant is not None else effective.day > now.date(),
         lower_limit=value.lower_limit,
         upper_limit=value.upper_limit,
         told=value.told,
@@ -164,9 +180,10 @@ def _effective(resource: Json, now: datetime) -> Moment:
     """When it was measured: the time point, else the end of the period, else when it was issued."""
     zone = now.tzinfo
     assert zone is not None
-    for name in ("effectiveDateTime", "effectiveInstant"):
-        if name in resource:
-            return moment(resource[name], name, zone)
+    if "effectiveDateTime" in resource:
+        return moment(resource["effectiveDateTime"], "effectiveDateTime", zone)
+    if "effectiveInstant" in resource:
+        return moment(resource["effectiveInstant"], "effectiveInstant", zone)
     period = mapping(resource.get("effectivePeriod"))
     if "end" in period:
         return moment(period["end"], "effectivePeriod.end", zone)

@@ -10,6 +10,7 @@ from typing import Any
 
 from dateutil.relativedelta import relativedelta
 
+from cds.remembering import remembered
 from cds.snapshot import Fault, Moment
 from cds.terminology import Coding, Terminology
 
@@ -38,7 +39,9 @@ class UnreadableError(Exception):
 
 def number(raw: object, name: str) -> Decimal:
     """An exact decimal; NaN, infinity and absurd exponents are unreadable."""
-    if isinstance(raw, str) and _NUMBER_TEXT.fullmatch(raw.strip()):
+    if type(raw) is Decimal:
+        value = raw
+    elif isinstance(raw, str) and _NUMBER_TEXT.fullmatch(raw.strip()):
         value = Decimal(raw.strip())
     elif isinstance(raw, bool) or not isinstance(raw, int | float | Decimal):
         raise UnreadableError(f"{name} is {shown(raw)}, expected a number")
@@ -65,20 +68,28 @@ def moment(raw: object, name: str, zone: tzinfo) -> Moment:
     """A date or an instant, as a calendar date in the organisation's zone."""
     if not isinstance(raw, str):
         raise UnreadableError(f"{name} is {shown(raw)}, expected a date")
-    text = raw.strip()
-    if _PARTIAL_DATE.fullmatch(text):
-        raise UnreadableError(f"{name} '{text}' does not name a day")
+    found = _moment(raw.strip(), zone)
+    if isinstance(found, str):
+        raise UnreadableError(f"{name} {found}")
+    return found
+
+
+@remembered
+def _moment(written: str, zone: tzinfo) -> Moment | str:
+    """The moment, or what is wrong with it."""
+    if _PARTIAL_DATE.fullmatch(written):
+        return f"'{written}' does not name a day"
     try:
-        if not _EARLIEST_YEAR <= int(text[:4]) <= _LATEST_YEAR:
-            raise UnreadableError(f"{name} {shown(raw)} is not a date in a patient's life")
-        if _DAY.fullmatch(text):
-            return Moment(date.fromisoformat(text))
-        instant = datetime.fromisoformat(text)
+        if not _EARLIEST_YEAR <= int(written[:4]) <= _LATEST_YEAR:
+            return f"{shown(written)} is not a date in a patient's life"
+        if _DAY.fullmatch(written):
+            return Moment(date.fromisoformat(written))
+        instant = datetime.fromisoformat(written)
         if instant.tzinfo is None:
             instant = instant.replace(tzinfo=zone)
         return Moment(instant.astimezone(zone).date(), instant.astimezone(UTC))
     except (ValueError, OverflowError):
-        raise UnreadableError(f"{name} {shown(raw)} is not a date") from None
+        return f"{shown(written)} is not a date"
 
 
 def last_day(raw: object, name: str, zone: tzinfo) -> date:
@@ -92,16 +103,22 @@ def last_day(raw: object, name: str, zone: tzinfo) -> date:
 
 def day(raw: object, zone: tzinfo) -> date | None:
     """A calendar date; the first day of a month or year that is given without a day; None when it cannot be read."""
-    if isinstance(raw, str) and _PARTIAL_DATE.fullmatch(raw.strip()):
-        raw = f"{raw.strip()}-01" if "-" in raw else f"{raw.strip()}-01-01"
-    try:
-        return moment(raw, "date", zone).day
-    except UnreadableError:
-        return None
+    return _day(raw, zone) if isinstance(raw, str) else None
+
+
+@remembered
+def _day(written: str, zone: tzinfo) -> date | None:
+    partial = _PARTIAL_DATE.fullmatch(written.strip())
+    if partial is not None:
+        written = f"{partial[0]}-01" if partial[1] else f"{partial[0]}-01-01"
+    found = _moment(written.strip(), zone)
+    return None if isinstance(found, str) else found.day
 
 
 def day_at_the_latest(raw: object, zone: tzinfo) -> date | None:
     """As ``last_day``; None when it cannot be read."""
+    if not isinstance(raw, str):
+        return None
     try:
         return last_day(raw, "date", zone)
     except UnreadableError:
@@ -115,6 +132,8 @@ def mapping(raw: object) -> Json:
 
 def items(raw: object) -> list[Json]:
     """The objects of a list; senders also put a single object where a list belongs."""
+    if raw is None:
+        return []
     if isinstance(raw, list):
         return [item for item in raw if isinstance(item, dict)]
     return [raw] if isinstance(raw, dict) else []
@@ -127,14 +146,17 @@ def text(raw: object) -> str:
 
 def codings(concept: object, terminology: Terminology) -> list[Coding]:
     """All codings of a CodeableConcept."""
-    found = (terminology.coding(item) for item in items(mapping(concept).get("coding")))
+    if not isinstance(concept, dict):
+        return []
+    found = [terminology.coding(item) for item in items(concept.get("coding"))]
     return [coding for coding in found if coding is not None]
 
 
 def words_of(concept: object) -> str:
     """All text of a CodeableConcept: its text and the displays of its codings."""
-    texts = [text(mapping(concept).get("text"))]
-    texts += [text(item.get("display")) for item in items(mapping(concept).get("coding"))]
+    if not isinstance(concept, dict):
+        return ""
+    texts = [text(concept.get("text")), *(text(item.get("display")) for item in items(concept.get("coding")))]
     return "; ".join(dict.fromkeys(part for part in texts if part))
 
 

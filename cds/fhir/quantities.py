@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from decimal import Decimal
+from typing import NamedTuple
 
 from cds.fhir.primitives import (
     Json,
@@ -48,8 +48,7 @@ _NUMBER_AND_UNIT = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """What was measured: a number in ``unit``, the token of an answer, or a date that was ``told``."""
 
     measurement: Measurement | None
@@ -74,18 +73,19 @@ def read_value(element: Json, kind: ObservationKind, terminology: Terminology, z
     if kind.dated:
         raw = element.get("valueDateTime") or element.get("valueDate") or element.get("valueString")
         return Value(None, None, "", told=last_day(raw, kind.name, zone))
-    answer = _answer(element, kind, terminology) if kind.may_be_answered else None
-    interpreted = _interpretation(element, terminology) if kind.may_be_answered else None
-    if answer is not None:
-        # A laboratory that contradicts itself has given no answer.
-        agree = interpreted in (None, _meaning(answer))
-        return Value(None, answer if agree else _CONTRADICTORY, "")
+    interpreted = None
+    if kind.may_be_answered:
+        answer, interpreted = _answer(element, kind, terminology), _interpretation(element, terminology)
+        if answer is not None:
+            # A laboratory that contradicts itself has given no answer.
+            agree = interpreted in (None, _meaning(answer))
+            return Value(None, answer if agree else _CONTRADICTORY, "")
     if kind.units is None:
-        return (
-            replace(_without_units(element, kind), answer=interpreted) if interpreted else _without_units(element, kind)
-        )
-    quantity = _quantity(element, kind)
-    measurement, convert = _measure(quantity, kind, kind.units, terminology)
+        value = _without_units(element, kind)
+        return value._replace(answer=interpreted) if interpreted else value
+    measurement, convert = _measure(_quantity(element, kind), kind, kind.units, terminology)
+    if not kind.ranged or "referenceRange" not in element:
+        return Value(measurement, interpreted, kind.units.canonical)
     lower, upper = (_limit_of_normal(element, end, kind.units, convert) for end in ("low", "high"))
     return Value(measurement, interpreted, kind.units.canonical, lower, upper)
 
@@ -175,12 +175,14 @@ def _converter(
 ) -> Callable[[Decimal], Decimal]:
     """The conversion by code (UCUM) and unit; where both are known they must agree."""
     code, printed = text(quantity.get("code")), text(quantity.get("unit"))
-    system = text(quantity.get("system"))
-    coded_in_ucum = "unitsofmeasure" in system or terminology.system_of(system) == "ucum"
-    if not coded_in_ucum and (system or units.converter(code) is None):
-        # A code of another system, or one of none that is not listed, says nothing beside a printed unit.
-        code = "" if printed else code
-    stated, printed = code or printed, printed or code
+    if (
+        code
+        and printed
+        and code != printed
+        and not _says_a_unit(code, text(quantity.get("system")), units, terminology)
+    ):
+        code = ""
+    stated = code or printed
     if not stated:
         if units.unitless:
             return lambda number_: number_
@@ -188,13 +190,26 @@ def _converter(
     convert = units.converter(stated)
     if convert is None:
         raise UnreadableError(f"unit {shown(stated)} is not known for {kind.name} {plain(value)}", Fault.UNIT)
-    other = units.converter(printed)
-    disagree = other is not None and other(Decimal(1)) != convert(Decimal(1))
-    if disagree or (other is None and terminology.unit_is_of_another_quantity(printed, units)):
+    if printed and printed != stated and _disagrees(printed, convert, units, terminology):
         raise UnreadableError(
             f"{kind.name} {plain(value)}: unit {shown(printed)} and code {shown(code)} disagree", Fault.UNIT
         )
     return convert
+
+
+def _says_a_unit(code: str, system: str, units: UnitTable, terminology: Terminology) -> bool:
+    """Whether a code counts beside a printed unit: one of another system, or one of none that is not listed, does not."""
+    if "unitsofmeasure" in system or terminology.system_of(system) == "ucum":
+        return True
+    return not system and units.converter(code) is not None
+
+
+def _disagrees(printed: str, convert: Callable[[Decimal], Decimal], units: UnitTable, terminology: Terminology) -> bool:
+    """Whether a printed unit is known, and is another one than the code's."""
+    other = units.converter(printed)
+    if other is None:
+        return terminology.unit_is_of_another_quantity(printed, units)
+    return other is not convert and other(Decimal(1)) != convert(Decimal(1))
 
 
 def _limit_of_normal(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from cds.remembering import remembered
 
 _PREFIXED = frozenset({"icd-10-cm", "icd-10", "icd-10-gm", "icd-10-pcs", "atc"})
 
@@ -18,18 +19,21 @@ class Coding(NamedTuple):
 
 def system_key(systems: Mapping[str, str], uri: object) -> str | None:
     """Key of a code system by its canonical URI or a tolerated variant."""
-    return systems.get(uri.rstrip("/").casefold()) if isinstance(uri, str) else None
+    return systems.get(uri) or systems.get(uri.rstrip("/").casefold()) if isinstance(uri, str) else None
 
 
-@dataclass
 class CodeIndex:
     """Codes of many tokens, looked up by coding."""
 
-    _exact: dict[tuple[str, str], str] = field(default_factory=dict)
-    _families: dict[tuple[str, str], str] = field(default_factory=dict)
-    _excluded: set[tuple[str, str]] = field(default_factory=set)
+    def __init__(self, entries: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        self._exact: dict[tuple[str, str], str] = {}
+        self._families: dict[tuple[str, str], str] = {}
+        self._excluded: set[tuple[str, str]] = set()
+        for token, entry in entries:
+            self._add(token, entry)
+        self._token_of = remembered(self._look_up)
 
-    def add(self, token: str, entry: Mapping[str, Any]) -> None:
+    def _add(self, token: str, entry: Mapping[str, Any]) -> None:
         """Take the ``codes``, ``families`` and ``not`` of one entry."""
         for system, code in _pairs(entry.get("codes")):
             for key in _aliases(system, code):
@@ -43,7 +47,7 @@ class CodeIndex:
         """The token of the first coding that is listed; a code without a system is never matched."""
         for system, code in codings:
             if system is not None:
-                found = self._lookup(system, normalise_code(system, code))
+                found = self._token_of(code, system)
                 if found is not None:
                     return found
         return None
@@ -54,7 +58,8 @@ class CodeIndex:
             code for (its_system, code), its_token in self._exact.items() if (its_system, its_token) == (system, token)
         ]
 
-    def _lookup(self, system: str, code: str) -> str | None:
+    def _look_up(self, code: str, system: str) -> str | None:
+        code = normalise_code(system, code)
         exact = self._exact.get((system, code))
         if exact is not None or system not in _PREFIXED:
             return exact

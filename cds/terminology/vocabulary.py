@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -14,6 +13,7 @@ from cds.strict_yaml import KnowledgeError, load
 from cds.terminology.local import with_local_codes
 from cds.terminology.programme import programme_places
 from cds.terminology.value_sets import CodeIndex, Coding, system_key
+from cds.terminology.wording import Words
 from cds.units import UnitTable
 
 _FILES = (
@@ -87,40 +87,41 @@ class Terminology:
         self._local = [key for key, entry in raw["systems"].items() if entry.get("local") == "true"]
         units = {quantity: UnitTable.build(entry) for quantity, entry in raw["units"].items()}
         self._units = units
-        self._observation_index = _index(raw["observations"])
+        self._observation_index = CodeIndex(raw["observations"].items())
         self._kinds = {token: _kind(token, entry, units) for token, entry in raw["observations"].items()}
-        self._observation_words = _words(raw["observations"])
+        self._observation_words = Words(raw["observations"])
         self._no_results = frozenset(token for token, entry in raw["observations"].items() if "codes" not in entry)
         self.panels = frozenset(token for token, entry in raw["observations"].items() if entry.get("panel") == "true")
-        self.conditions = _index(raw["conditions"] | raw["indications"] | raw["reactions"])
+        self.conditions = CodeIndex((raw["conditions"] | raw["indications"] | raw["reactions"]).items())
         self.condition_names = _names(raw["conditions"] | raw["indications"] | raw["reactions"])
         self._narrower = {
-            str(entry["narrows"]): (token, _words({token: {"words": entry["told_by"]}}))
+            str(entry["narrows"]): (token, Words({token: {"words": entry["told_by"]}}))
             for token, entry in raw["conditions"].items()
             if "narrows" in entry
         }
-        self._condition_words = _words(raw["conditions"] | raw["indications"])
+        self._condition_words = Words(raw["conditions"] | raw["indications"])
         self.reaction_tokens = frozenset(raw["reactions"])
-        self.procedures = _index(raw["procedures"])
+        self.procedures = CodeIndex(raw["procedures"].items())
         self.procedure_names = _names(raw["procedures"])
-        self._procedure_words = _words(raw["procedures"])
+        self._procedure_words = Words(raw["procedures"])
         answers = raw["answers"] | raw["responses"]
         self._answer_entries = answers
-        self._answers = _index(answers)
+        self._answers = CodeIndex(answers.items())
         self._answer_strings = {
             text.casefold(): token for token, entry in answers.items() for text in entry.get("strings", [])
         }
-        self.grades = _index(raw["grades"])
+        self.grades = CodeIndex(raw["grades"].items())
         self.timing_codes = dict(raw["timing"])
         self._drug_index, self._strengths = _drugs(raw["drugs"])
         self._concepts = {token: _concept(token, entry) for token, entry in raw["drugs"].items()}
-        self._drug_words = _words({token: {"words": entry.get("names", [])} for token, entry in raw["drugs"].items()})
+        self._products: dict[tuple[str, str], DrugConcept] = {}
+        self._drug_words = Words({token: {"words": entry.get("names", [])} for token, entry in raw["drugs"].items()})
         self.products = _products(raw["drugs"])
         self._orderables = raw["orderables"]
-        self.devices = _index(raw["devices"])
-        self.sexes = _index(raw["sex"])
-        self.races = _index(raw["race"])
-        self.body_sites = _index(raw["body-sites"])
+        self.devices = CodeIndex(raw["devices"].items())
+        self.sexes = CodeIndex(raw["sex"].items())
+        self.races = CodeIndex(raw["race"].items())
+        self.body_sites = CodeIndex(raw["body-sites"].items())
         self.programme = programme_places(raw["programme"], "terminology/programme.yaml")
         self._drug_entries = raw["drugs"]
 
@@ -154,12 +155,16 @@ class Terminology:
         token = self._observation_index.token(codings)
         return None if token is None else self._kinds[token]
 
+    def is_another_test(self, codings: Iterable[Coding]) -> bool:
+        """Whether codes that are not listed tell of another test, whatever its name resembles."""
+        systems = {system for system, _ in codings}
+        return None not in systems and not systems.isdisjoint(_REFERENCE_SYSTEMS)
+
     def observation_hinted_by(self, codings: Iterable[Coding], text: str) -> ObservationKind | None:
         """What an Observation without a known code looks like: by a code without system, or by its name."""
         codings = list(codings)
         token = self._observation_index.token(Coding("loinc", code) for system, code in codings if system is None)
         if token is None and not any(system in _REFERENCE_SYSTEMS for system, _ in codings):
-            # A code of a reference system that is not listed is another test, whatever its name resembles.
             token = self._observation_words.named_in(text)
         return None if token is None or token in self._no_results else self._kinds[token]
 
@@ -180,15 +185,19 @@ class Terminology:
         """Identity of a coded drug, from the most specific coding: a product with a strength wins."""
         best: DrugConcept | None = None
         for coding in codings:
-            token = self._drug_index.token([coding])
+            token = self._drug_index.token((coding,))
             if token is None:
                 continue
-            concept = self._concepts[token]
-            strength = self._strengths.token([coding])
+            strength = self._strengths.token((coding,))
             if strength is not None:
-                return replace(concept, strength_mg=Decimal(strength))
-            best = best or concept
+                return self._of_strength(token, strength)
+            best = best or self._concepts[token]
         return best
+
+    def _of_strength(self, token: str, strength: str) -> DrugConcept:
+        if (token, strength) not in self._products:
+            self._products[token, strength] = replace(self._concepts[token], strength_mg=Decimal(strength))
+        return self._products[token, strength]
 
     def drug_named_in(self, text: str) -> DrugConcept | None:
         """A drug whose name stands in free text: a hint, never an identification."""
@@ -231,7 +240,7 @@ class Terminology:
         code, display = next(iter(entry["ingredient"]["rxnorm"].items()))
         return str(entry["name"]), code, display
 
-    def conditions_named_in(self, text: str) -> list[str]:
+    def conditions_named_in(self, text: str) -> tuple[str, ...]:
         """Tokens of listed conditions that free text looks like, in the order of the text."""
         return self._condition_words.all_named_in(text)
 
@@ -251,7 +260,7 @@ class Terminology:
     def answers(self, codings: Iterable[Coding], text: str | None) -> list[str]:
         """Tokens of all codings and of the text, each once: more than one where they contradict each other."""
         said = self._answer_strings.get(text.strip().casefold()) if text else None
-        found = [self._answers.token([coding]) for coding in codings]
+        found = [self._answers.token((coding,)) for coding in codings]
         return list(dict.fromkeys(token for token in (*found, said) if token is not None))
 
 
@@ -281,8 +290,12 @@ def _files() -> Mapping[str, Any]:
 
 
 def _systems(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Keys by URI, as it is written and without regard to case and a last slash."""
     return {
-        uri.rstrip("/").casefold(): key for key, entry in raw.items() for uri in (entry["uri"], *entry.get("also", []))
+        spelling: key
+        for key, entry in raw.items()
+        for uri in (entry["uri"], *entry.get("also", []))
+        for spelling in (uri, uri.rstrip("/").casefold())
     }
 
 
@@ -302,13 +315,6 @@ def _kind(token: str, entry: Mapping[str, Any], units: Mapping[str, UnitTable]) 
     )
 
 
-def _index(entries: Mapping[str, Any]) -> CodeIndex:
-    index = CodeIndex()
-    for token, entry in entries.items():
-        index.add(token, entry)
-    return index
-
-
 def _names(entries: Mapping[str, Any]) -> dict[str, str]:
     return {token: str(entry["name"]) for token, entry in entries.items()}
 
@@ -326,15 +332,16 @@ def _concept(token: str, entry: Mapping[str, Any]) -> DrugConcept:
 
 def _drugs(entries: Mapping[str, Any]) -> tuple[CodeIndex, CodeIndex]:
     """Codes to drug tokens, and the codes of products to their strength."""
-    drugs, strengths = CodeIndex(), CodeIndex()
+    drugs: list[tuple[str, Mapping[str, Any]]] = []
+    strengths: list[tuple[str, Mapping[str, Any]]] = []
     for token, entry in entries.items():
         families = {"atc": entry["atc_families"]} if "atc_families" in entry else {}
-        drugs.add(token, {"codes": entry.get("ingredient", {}), "families": families, "not": entry.get("not", {})})
+        drugs.append((token, {"codes": entry.get("ingredient", {}), "families": families, "not": entry.get("not", {})}))
         for product in entry.get("products", []):
             codes = {system: listed for system, listed in product.items() if system != "strength_mg"}
-            drugs.add(token, {"codes": codes})
-            strengths.add(str(product["strength_mg"]), {"codes": codes})
-    return drugs, strengths
+            drugs.append((token, {"codes": codes}))
+            strengths.append((str(product["strength_mg"]), {"codes": codes}))
+    return CodeIndex(drugs), CodeIndex(strengths)
 
 
 def _products(entries: Mapping[str, Any]) -> dict[str, dict[Decimal, Mapping[str, Mapping[str, str]]]]:
@@ -346,30 +353,3 @@ def _products(entries: Mapping[str, Any]) -> dict[str, dict[Decimal, Mapping[str
         }
         for token, entry in entries.items()
     }
-
-
-@dataclass(frozen=True)
-class _Words:
-    """Words by which free text looks like a token; one pattern for all of them."""
-
-    pattern: re.Pattern[str]
-    tokens: Mapping[str, str]
-
-    def named_in(self, text: str) -> str | None:
-        """The token of the first word found in the text."""
-        return next(iter(self.all_named_in(text)), None)
-
-    def all_named_in(self, text: str) -> list[str]:
-        """The tokens of all words found in the text; a longer expression hides the words within it."""
-        return [self.tokens[match[0].casefold()] for match in self.pattern.finditer(text)]
-
-
-def _words(entries: Mapping[str, Any]) -> _Words:
-    tokens: dict[str, str] = {}
-    for token, entry in entries.items():
-        for word in entry.get("words", []):
-            tokens.setdefault(str(word).casefold(), token)
-    # Of words that begin at the same place the longest is meant.
-    longest_first = sorted(tokens, key=len, reverse=True)
-    pattern = re.compile(rf"\b(?:{'|'.join(re.escape(word) for word in longest_first)})\b", re.IGNORECASE)
-    return _Words(pattern, tokens)
