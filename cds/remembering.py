@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -22,3 +23,9 @@ def remembered(read: Callable[[str, Unpack[_Rest]], _Answer]) -> Callable[[str, 
         return kept(text, *rest) if len(text) <= _LONGEST else read(text, *rest)
 
     return answer
+
+
+def spotting(pattern: str) -> Callable[[str], bool]:
+    """Whether a text holds a pattern, in letters of either case."""
+    compiled = re.compile(pattern, re.IGNORECASE)
+    return remembered(lambda text: compiled.search(text) is not None)

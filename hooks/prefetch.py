@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from cds.fhir import Found
@@ -90,7 +90,7 @@ KIND_OF_KEY: Mapping[str, str] = {
 _KEY_OF_TOKEN = {token: key for key, tokens in OBSERVATION_KEYS.items() for token in tokens}
 _SEARCHED_KIND = re.compile(rf"\b({'|'.join(REQUIRED_KINDS)})\?")
 _MAX_NESTING = 3
-_SHORT = {Supply.FAILED, Supply.PARTIAL}
+_SHORT = (Supply.FAILED, Supply.PARTIAL)
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,7 @@ class Supplied:
     covered: frozenset[str]
 
 
-@dataclass(frozen=True)
-class _Value:
+class _Value(NamedTuple):
     """One prefetch value as read; ``why`` tells of its state where that is not whole."""
 
     state: Supply
@@ -217,7 +216,7 @@ def _covered(values: Mapping[str, _Value], terminology: Terminology) -> frozense
 def _read_value(key: str, value: object) -> _Value:
     if value is None:
         return _Value(Supply.ABSENT if key == "patient" else Supply.EMPTY)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return _Value(Supply.FAILED, unread=(Unread(f"prefetch.{key}", "is not a FHIR resource"),), failed=True)
     if value.get("resourceType") == "OperationOutcome":
         return _Value(Supply.FAILED, why=words_of(value), failed=True)
@@ -227,20 +226,20 @@ def _read_value(key: str, value: object) -> _Value:
 
 
 def _read_bundle(bundle: Mapping[str, Any], path: str) -> _Value:
-    found, unread, failures, withheld = [], [], [], False
-    for item in _entries(bundle, path, 0):
-        if isinstance(item, Unread):
-            unread.append(item)
-        elif item.resource.get("resourceType") != "OperationOutcome":
-            found.append(item)
-        elif is_error(item.resource) or withholds(item.resource):
-            failures.append(words_of(item.resource))
-            withheld = withheld or not is_error(item.resource)
+    taken: list[Found] = []
+    unread: list[Unread] = []
+    has_more = _take(bundle, path, 0, taken, unread)
+    found = [item for item in taken if item.resource.get("resourceType") != "OperationOutcome"]
+    failures, withheld = [], False
+    if len(found) < len(taken):
+        outcomes = [item.resource for item in taken if item.resource.get("resourceType") == "OperationOutcome"]
+        failures = [words_of(outcome) for outcome in outcomes if is_error(outcome) or withholds(outcome)]
+        withheld = any(withholds(outcome) and not is_error(outcome) for outcome in outcomes)
     if withheld:
         state = Supply.PARTIAL
     elif failures:
         state = Supply.PARTIAL if found else Supply.FAILED
-    elif unread or _has_more(bundle):
+    elif unread or has_more:
         state = Supply.PARTIAL
     else:
         state = Supply.WHOLE if found else Supply.EMPTY
@@ -249,56 +248,51 @@ def _read_bundle(bundle: Mapping[str, Any], path: str) -> _Value:
     return _Value(state, tuple(found), tuple(unread), why, failed=bool(failures))
 
 
-def _entries(bundle: Mapping[str, Any], path: str, depth: int) -> Iterator[Found | Unread]:
-    """Entries of a Bundle and of Bundles within it (a batch answer)."""
+def _take(bundle: Mapping[str, Any], path: str, depth: int, taken: list[Found], unread: list[Unread]) -> bool:
+    """Take the entries of a Bundle and of Bundles within it (a batch answer).
+
+    Tells whether the search, or one within a batch answer, found more than its Bundle holds.
+    """
+    has_more = _names_next(bundle) or bool(_came(bundle))
     entries = bundle.get("entry", [])
     if not isinstance(entries, list):
-        yield Unread(f"{path}.entry", "is not a list")
-        return
+        unread.append(Unread(f"{path}.entry", "is not a list"))
+        return has_more
     for index, entry in enumerate(entries):
-        place = f"{path}.entry[{index}]"
-        resource = entry.get("resource") if isinstance(entry, Mapping) else None
-        if not isinstance(resource, Mapping):
-            yield Unread(place, "holds no resource")
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if not isinstance(resource, dict):
+            unread.append(Unread(f"{path}.entry[{index}]", "holds no resource"))
         elif resource.get("resourceType") == "Bundle" and depth < _MAX_NESTING:
-            yield from _entries(resource, place, depth + 1)
+            has_more |= _take(resource, f"{path}.entry[{index}]", depth + 1, taken, unread)
         else:
             url = entry.get("fullUrl")
-            yield Found(resource, url if isinstance(url, str) else "")
+            taken.append(Found(resource, url if isinstance(url, str) else ""))
+    return has_more
 
 
-def _has_more(bundle: Mapping[str, Any], depth: int = 0) -> bool:
-    """Whether the search, or one within a batch answer, found more than its Bundle holds."""
-    listed = bundle.get("entry")
-    entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
-    inner = [entry["resource"] for entry in entries if _is_bundle(entry.get("resource"))]
-    if depth < _MAX_NESTING and any(_has_more(within, depth + 1) for within in inner):
-        return True
+def _names_next(bundle: Mapping[str, Any]) -> bool:
+    """Whether there is a next page."""
     links = bundle.get("link")
-    following = isinstance(links, list) and any(
-        isinstance(link, Mapping) and link.get("relation") == "next" for link in links
-    )
-    return following or bool(_came(bundle))
+    return isinstance(links, list) and any(isinstance(link, dict) and link.get("relation") == "next" for link in links)
 
 
 def _came(bundle: Mapping[str, Any]) -> str:
     """How many of the matches that a search counted its Bundle holds; empty where it holds all of them, or does not tell."""
-    total, listed = bundle.get("total"), bundle.get("entry")
-    entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
-    came = sum(_is_match(entry) for entry in entries)
-    return f"{came} of {total} came" if isinstance(total, int) and total > came else ""
+    total, entries = bundle.get("total"), bundle.get("entry")
+    if not isinstance(total, int):
+        return ""
+    came = sum(map(_is_match, entries)) if isinstance(entries, list) else 0
+    return f"{came} of {total} came" if total > came else ""
 
 
-def _is_match(entry: Mapping[str, Any]) -> bool:
+def _is_match(entry: object) -> bool:
     """Whether the search's total counts this entry: not what was included beside it, nor a word about the search."""
+    if not isinstance(entry, dict):
+        return False
     search, resource = entry.get("search"), entry.get("resource")
-    mode = search.get("mode") if isinstance(search, Mapping) else None
-    is_outcome = isinstance(resource, Mapping) and resource.get("resourceType") == "OperationOutcome"
-    return not is_outcome and mode not in ("include", "outcome")
-
-
-def _is_bundle(resource: object) -> bool:
-    return isinstance(resource, Mapping) and resource.get("resourceType") == "Bundle"
+    if isinstance(search, dict) and search.get("mode") in ("include", "outcome"):
+        return False
+    return not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome"
 
 
 def _kinds_of(key: str, value: object, found: Iterable[Found]) -> list[str]:
@@ -318,9 +312,9 @@ def _kinds_of(key: str, value: object, found: Iterable[Found]) -> list[str]:
 
 def _self_link(value: object) -> str:
     """The search a Bundle answers."""
-    links = value.get("link") if isinstance(value, Mapping) else None
+    links = value.get("link") if isinstance(value, dict) else None
     for link in links if isinstance(links, list) else []:
-        if isinstance(link, Mapping) and link.get("relation") == "self":
+        if isinstance(link, dict) and link.get("relation") == "self":
             return str(link.get("url"))
     return ""
 

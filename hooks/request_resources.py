@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,8 +44,8 @@ def read_resources(request: HookRequest, client: Client, now: datetime) -> Reque
 def _draft_entries(entries: Sequence[Any]) -> tuple[tuple[Found, ...], tuple[Unread, ...]]:
     found, refused = [], []
     for index, entry in enumerate(entries):
-        resource = entry.get("resource") if isinstance(entry, Mapping) else None
-        if isinstance(resource, Mapping):
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(resource, dict):
             url = entry.get("fullUrl")
             found.append(Found(resource, url if isinstance(url, str) else ""))
         else:

@@ -107,6 +107,8 @@ def _has_ended(extension: Json, now: datetime) -> bool:
 
 def _recorded_female(resource: Json, terminology: Terminology) -> str:
     """Why the body may be female: a recorded sex, or a gender identity that says it was."""
+    if "extension" not in resource:
+        return ""
     if any(_says(found, "female", terminology) for url in _RECORDED_SEX for found in extensions(resource, url)):
         return "female in another record of sex"
     if any(_says(found, "trans-man", terminology) for url in _GENDER_IDENTITY for found in extensions(resource, url)):

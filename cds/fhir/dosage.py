@@ -67,7 +67,8 @@ def read_dosing(
         ends += [part.timing.end] if part.timing.end else []
     if not lines or not stated:
         problems = ["no dose is stated"]
-    start, end = min(starts, default=_bound(lines, "start", zone)), max(ends, default=_bound(lines, "end", zone))
+    start = min(starts) if starts else _bound(lines, "start", zone)
+    end = max(ends) if ends else _bound(lines, "end", zone)
     if problems:
         return OrderDosing(Dosing(dose_stated=stated, instructions=instructions, problems=tuple(problems)), start, end)
     return OrderDosing(_together(read, instructions), start, end)
@@ -80,18 +81,19 @@ def is_as_needed(line: Json) -> bool:
 
 def marked_as_needed(line: Json) -> bool:
     """Whether the structure of a dosage says that it is taken only when needed."""
-    return any(line.get(name) for name in _AS_NEEDED)
+    return not line.keys().isdisjoint(_AS_NEEDED) and any(line.get(name) for name in _AS_NEEDED)
 
 
 def _line(line: Json, drug: Drug, terminology: Terminology, zone: tzinfo, *, stopped: bool) -> _Line:
     strength_mg, strengths = drug.strength_mg, terminology.products.get(drug.token, {})
     if is_as_needed(line):
         raise UnreadableError("it is ordered as needed")
-    timing = read_timing(line, terminology, zone, ignore_bounds=stopped)
+    words = words_about(line)
+    timing = read_timing(mapping(line.get("timing")), words, terminology, zone, ignore_bounds=stopped)
     dose = dose_of_a_line(line, strength_mg)
     if timing.frequency is None:
         raise UnreadableError("how often the dose is taken is not stated")
-    check_dose_in_words(words_about(line), strengths, dose, dose * timing.frequency.per_day, strength_mg)
+    check_dose_in_words(words, strengths, dose, dose * timing.frequency.per_day, strength_mg)
     sequence = line.get("sequence")
     return _Line(dose, timing, sequence if isinstance(sequence, int) else None)
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from cds.fhir.primitives import UnreadableError
 from cds.level import Schedule
+from cds.remembering import remembered
 
 _I = re.IGNORECASE
 _TO = r"\s*(?:-|–|—|to|through|thru|until)\s*"
@@ -77,11 +78,13 @@ class Frequency:
         return (self.per_day, self.every_other_day) == (other.per_day, other.every_other_day)
 
 
+@remembered
 def says_as_needed(words: str) -> bool:
     """Whether free text says that it is taken only when needed."""
     return bool(_AS_NEEDED.search(words))
 
 
+@remembered
 def frequency_in_words(words: str) -> Frequency | None:
     """A frequency that free text names; unreadable when it is one that no protocol has."""
     if _AS_NEEDED.search(words):
@@ -97,6 +100,7 @@ def frequency_in_words(words: str) -> Frequency | None:
     return Frequency(1) if _DAILY.search(words) else None
 
 
+@remembered
 def schedule_in_words(words: str) -> Schedule | None:
     """A cycle that free text names; unreadable when it speaks of one that is not understood."""
     if _OTHER_CYCLE_LENGTH.search(words):
@@ -123,7 +127,7 @@ def dose_in_words(words: str, strength_mg: Decimal | None) -> Decimal:
     if _SEVERAL_PIECES.search(words):
         raise UnreadableError("the text names several capsules")
     if doses:
-        return doses.pop()
+        return next(iter(doses))
     if strength_mg is None or not _ONE_PIECE.search(words):
         raise UnreadableError("no dose is stated")
     return strength_mg
@@ -134,12 +138,13 @@ def check_dose_in_words(words: str, strengths: Collection[Decimal], *accepted: D
 
     Milligrams that are no ``strengths`` of the drug belong to another one: "with aspirin 81 mg".
     """
-    doses = _doses(words) & set(strengths)
-    if doses and not doses & set(accepted):
+    doses = _doses(words).intersection(strengths)
+    if doses and doses.isdisjoint(accepted):
         raise UnreadableError("text and structure of the dosage give different doses")
 
 
-def _doses(words: str) -> set[Decimal]:
+@remembered
+def _doses(words: str) -> frozenset[Decimal]:
     if _RANGE.search(words):
         raise UnreadableError("the dose in the text is a range")
-    return {Decimal(match[1].replace(",", ".")) for match in _DOSE.finditer(words)}
+    return frozenset(Decimal(match[1].replace(",", ".")) for match in _DOSE.finditer(words))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from cds.fhir.primitives import Json, UnreadableError, contained, mapping, text
 from cds.snapshot import Fault
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A resource of the request and the ``fullUrl`` it came with."""
 
     resource: Json
@@ -23,7 +22,7 @@ class PatientIdentity:
 
     def __init__(self, patient_id: str, found: Iterable[Found], fhir_server: str | None) -> None:
         self._id = patient_id
-        mine = [item.full_url for item in found if self._is_patient(item.resource) and item.full_url]
+        mine = [url for resource, url in found if url and self.is_patient(resource)]
         bases = {url: _base(url.rsplit("/Patient/", 1)[0]) for url in mine if "/Patient/" in url}
         # Where the request names its server, an entry from another one is another patient.
         self._bases = {_base(fhir_server)} if fhir_server else set(bases.values())
@@ -45,9 +44,6 @@ class PatientIdentity:
 
     def is_patient(self, resource: Json) -> bool:
         """Whether a Patient resource is this patient's."""
-        return self._is_patient(resource)
-
-    def _is_patient(self, resource: Json) -> bool:
         return resource.get("resourceType") == "Patient" and resource.get("id") == self._id
 
     def _means_patient(self, target: str) -> bool:
@@ -80,12 +76,12 @@ class Medications:
 
     def __init__(self, found: Iterable[Found]) -> None:
         self._by_name: dict[str, Json] = {}
-        for item in found:
-            if item.resource.get("resourceType") == "Medication":
-                identifier = text(item.resource.get("id"))
-                for name in (item.full_url, f"Medication/{identifier}" if identifier else "", f"urn:uuid:{identifier}"):
+        for resource, full_url in found:
+            if resource.get("resourceType") == "Medication":
+                identifier = text(resource.get("id"))
+                for name in (full_url, f"Medication/{identifier}" if identifier else "", f"urn:uuid:{identifier}"):
                     if name:
-                        self._by_name.setdefault(name, item.resource)
+                        self._by_name.setdefault(name, resource)
 
     def resolve(self, reference: str, holder: Json) -> Json | None:
         """The Medication a reference means: contained in its holder, or anywhere in the request."""

@@ -27,25 +27,23 @@ from cds.fhir.primitives import (
 )
 from cds.fhir.timing import cycle_by_extension, duration_days
 from cds.level import CYCLE_DAYS, Schedule
+from cds.remembering import remembered, spotting
 from cds.snapshot import INTERRUPTED, Dosing, Drug, MedicationOrder
 from cds.terminology import Terminology
 
 _STRENGTH_IN_TEXT = re.compile(r"(\d+(?:[.,]\d+)?)\s*mg\b", re.IGNORECASE)
-_TOPICAL_WORDS = re.compile(
+_TOPICAL_WORDS = spotting(
     r"ophthalm|\beyes?\b|\botic\b|\bears?\b|topical|(?<!sub)(?<!sub[ -])(?<!intra)(?<!per)cutaneous|\bnasal|intravitreal"
-    r"|inhal|cream|ointment",
-    re.IGNORECASE,
+    r"|inhal|cream|ointment"
 )
 # Through the skin into the blood: a gel or patch of a hormone is not topical in this sense.
-_THROUGH_THE_SKIN = re.compile(r"transderm|\bgel\b|patch", re.IGNORECASE)
-_DROPS = re.compile(r"\bdrops? (?:in|into|to|both|each)\b|\bapply\b|\bpuffs?\b", re.IGNORECASE)
+_THROUGH_THE_SKIN = spotting(r"transderm|\bgel\b|patch")
+_DROPS = spotting(r"\bdrops? (?:in|into|to|both|each)\b|\bapply\b|\bpuffs?\b")
 _HAS_LOCAL_FORMS = {"corticosteroid"}
-_NEEDED_FOR = re.compile(r"\b(?:as|if|when) needed for\b|\bprn\b", re.IGNORECASE)
-_ONCE = re.compile(
-    r"\bonce (?:only|before|prior|for|pre)\b|\bsingle dose\b|\bone[- ]time\b|\bone dose only\b", re.IGNORECASE
-)
-_VAGINAL_WORDS = re.compile(r"vagin", re.IGNORECASE)
-_ORAL_WORDS = re.compile(r"\boral\b|\btablets?\b|\bcapsules?\b|by mouth|per os", re.IGNORECASE)
+_NEEDED_FOR = spotting(r"\b(?:as|if|when) needed for\b|\bprn\b")
+_ONCE = spotting(r"\bonce (?:only|before|prior|for|pre)\b|\bsingle dose\b|\bone[- ]time\b|\bone dose only\b")
+_VAGINAL_WORDS = spotting(r"vagin")
+_ORAL_WORDS = spotting(r"\boral\b|\btablets?\b|\bcapsules?\b|by mouth|per os")
 _LONG_NAME = 80
 _DOSED_CLASSES = {"corticosteroid", "anticoagulant-lmwh", "anticoagulant-doac", "anticoagulant-other"}
 _RECORDED, _ORDERED = "recorded", "order"
@@ -75,8 +73,9 @@ def read_drug(order: Json, medications: Medications, terminology: Terminology) -
         resource = mapping(resolved)
         concept = resource.get("code")
         unresolved = target if resolved is None else ""
+    found = codings(concept, terminology)
+    coded = terminology.drug(found) or _by_ingredient(resource, terminology)
     words = "; ".join(part for part in (words_of(concept), text(reference.get("display"))) if part)
-    coded = terminology.drug(codings(concept, terminology)) or _by_ingredient(resource, terminology)
     if coded is not None:
         strength = coded.strength_mg or _ingredient_strength(resource) or _strength_in(words)
         drug = Drug(
@@ -90,7 +89,7 @@ def read_drug(order: Json, medications: Medications, terminology: Terminology) -
         return DrugRead(drug, words=words)
     named = terminology.drug_named_in(words) if words else None
     if named is None:
-        return DrugRead(None, unresolved, words, coded=bool(codings(concept, terminology)))
+        return DrugRead(None, unresolved, words, coded=bool(found))
     return DrugRead(
         Drug(
             named.token,
@@ -228,17 +227,16 @@ class _Manner(TypedDict):
 def _manner(order: Json, lines: list[Json], drug: Drug) -> _Manner:
     """How it is given, from routes, the product's name and the words of the dosage; a structured rhythm goes before words."""
     given, words = _way_given(order, lines), " ".join(text(line.get("text")) for line in lines)
+    said = f"{given} {words}"
     repeats = [mapping(mapping(line.get("timing")).get("repeat")) for line in lines]
     regular = any("period" in repeat or "dayOfWeek" in repeat for repeat in repeats)
-    applied = drug.drug_class in _HAS_LOCAL_FORMS and bool(_DROPS.search(words))
+    applied = drug.drug_class in _HAS_LOCAL_FORMS and _DROPS(words)
     return _Manner(
-        topical=bool(_TOPICAL_WORDS.search(given) or applied) and not _THROUGH_THE_SKIN.search(f"{given} {words}"),
-        vaginal=bool(_VAGINAL_WORDS.search(f"{given} {words}")),
-        oral=bool(_ORAL_WORDS.search(f"{given} {words}")),
-        as_needed=bool(lines)
-        and (all(marked_as_needed(line) for line in lines) or (not regular and bool(_NEEDED_FOR.search(words)))),
-        once=bool(lines)
-        and (all(repeat.get("count") == 1 for repeat in repeats) or (not regular and bool(_ONCE.search(words)))),
+        topical=(_TOPICAL_WORDS(given) or applied) and not _THROUGH_THE_SKIN(said),
+        vaginal=_VAGINAL_WORDS(said),
+        oral=_ORAL_WORDS(said),
+        as_needed=bool(lines) and (all(map(marked_as_needed, lines)) or (not regular and _NEEDED_FOR(words))),
+        once=bool(lines) and (all(repeat.get("count") == 1 for repeat in repeats) or (not regular and _ONCE(words))),
     )
 
 
@@ -288,6 +286,7 @@ def _ingredient_strength(medication: Json) -> Decimal | None:
         return None
 
 
+@remembered
 def _strength_in(words: str) -> Decimal | None:
     strengths = {Decimal(match[1].replace(",", ".")) for match in _STRENGTH_IN_TEXT.finditer(words)}
     return _usable(strengths.pop()) if len(strengths) == 1 else None

@@ -12,20 +12,28 @@ _ENDED = "old"
 
 def shows_programme(resource: Json, places: ProgrammePlaces, today: date, zone: tzinfo) -> bool:
     """Whether a Patient, a Flag or an order shows it, in the places that count."""
-    identifiers = (
+    return (
+        any(_is_identified(identifier, places, today, zone) for identifier in items(resource.get("identifier")))
+        or any(_is_extended(holder, places) for holder in (resource, mapping(resource.get("dispenseRequest"))))
+        or _is_flag(resource, places, today, zone)
+    )
+
+
+def _is_identified(identifier: Json, places: ProgrammePlaces, today: date, zone: tzinfo) -> bool:
+    return (
         text(identifier.get("system")) in places.identifiers
         and bool(text(identifier.get("value")))
         and text(identifier.get("use")) != _ENDED
         and _in_force(identifier, today, zone)
-        for identifier in items(resource.get("identifier"))
     )
-    extensions = (
+
+
+def _is_extended(holder: Json, places: ProgrammePlaces) -> bool:
+    return any(
         text(extension.get("url")) in places.extensions
         and any(_says_something(extension[key]) for key in extension if key != "url")
-        for holder in (resource, mapping(resource.get("dispenseRequest")))
         for extension in items(holder.get("extension"))
     )
-    return any(identifiers) or any(extensions) or _is_flag(resource, places, today, zone)
 
 
 def _is_flag(resource: Json, places: ProgrammePlaces, today: date, zone: tzinfo) -> bool:

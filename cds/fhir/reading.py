@@ -73,7 +73,10 @@ def read_snapshot(
     assert zone is not None
     patients = _own_patients(by_type, reading, problems)
     observations = read_observations(by_type.get("Observation", []), reading.patient, terms, reading.now)
-    orders = _read_history(by_type, reading, problems)
+    requests = [
+        (resource, read_drug(resource, reading.medications, terms)) for resource in by_type.get("MedicationRequest", [])
+    ]
+    orders = _read_history(requests, by_type, reading, problems)
 
     def each(kind: str, subject: str, read: Callable[[Json], _Fact | None]) -> list[_Fact]:
         return _each(by_type.get(kind, []), subject, read, reading.patient, problems, zone)
@@ -110,7 +113,7 @@ def read_snapshot(
         devices=tuple(devices),
         in_programme=bool(flagged) or any(_in_programme(resource, reading) for resource in patients),
         unread=(*problems, *observations.unread),
-        supply=_proven(supply, by_type, reading),
+        supply=_proven(supply, requests),
     )
 
 
@@ -132,7 +135,8 @@ def read_drafts(
         if drug.drug is None:
             continue
         order = read_order(item.resource, drug.drug, reading.terminology, zone)
-        order = replace(order, in_programme=_in_programme(item.resource, reading))
+        if _in_programme(item.resource, reading):
+            order = replace(order, in_programme=True)
         try:
             reading.patient.check(item.resource.get("subject"), "subject")
         except UnreadableError as error:
@@ -158,18 +162,17 @@ def _by_type(found: Iterable[Found]) -> dict[str, list[Json]]:
     """Resources by type, each once: the same id again with the same content, or in an older version, is dropped."""
     kept: dict[str, list[Json]] = {}
     places: dict[tuple[str, str], int] = {}
-    for item in found:
-        kind, identifier = text(item.resource.get("resourceType")), text(item.resource.get("id"))
+    for resource, _ in found:
+        kind, identifier = text(resource.get("resourceType")), text(resource.get("id"))
         resources = kept.setdefault(kind, [])
-        place = places.get((kind, identifier)) if identifier else None
-        earlier = None if place is None else resources[place]
-        if place is not None and earlier is not None and _says_nothing_new(item.resource, earlier):
-            if _version(item.resource) > _version(earlier):
-                resources[place] = item.resource
+        place = places.setdefault((kind, identifier), len(resources)) if identifier else len(resources)
+        if place < len(resources) and _says_nothing_new(resource, resources[place]):
+            if _version(resource) > _version(resources[place]):
+                resources[place] = resource
             continue
-        if identifier:
+        if place < len(resources):
             places[kind, identifier] = len(resources)
-        resources.append(item.resource)
+        resources.append(resource)
     return kept
 
 
@@ -230,13 +233,17 @@ def _recorded_on(resource: Json, zone: tzinfo) -> date | None:
     return max((found for found in days if found is not None), default=None)
 
 
-def _read_history(by_type: Mapping[str, list[Json]], reading: Reading, problems: list[Unread]) -> list[MedicationOrder]:
+def _read_history(
+    requests: Sequence[tuple[Json, DrugRead]],
+    by_type: Mapping[str, list[Json]],
+    reading: Reading,
+    problems: list[Unread],
+) -> list[MedicationOrder]:
     """Orders and dispenses of the drugs the rules know; a dispense of an order that is there says nothing new."""
     zone = reading.now.tzinfo
     assert zone is not None
     orders = []
-    for resource in by_type.get("MedicationRequest", []):
-        found = read_drug(resource, reading.medications, reading.terminology)
+    for resource, found in requests:
         if not does_not_count(resource) and _is_ours(resource, found, reading, problems) and found.drug is not None:
             order = read_order(resource, found.drug, reading.terminology, zone)
             if order.drug.token == LENALIDOMIDE and order.status == "stopped" and order.end is None:
@@ -308,17 +315,16 @@ def _own_patients(by_type: Mapping[str, list[Json]], reading: Reading, problems:
     return own
 
 
-def _proven(supply: Mapping[str, Supply], by_type: Mapping[str, list[Json]], reading: Reading) -> Mapping[str, Supply]:
+def _proven(supply: Mapping[str, Supply], requests: Iterable[tuple[Json, DrugRead]]) -> Mapping[str, Supply]:
     """What came, as far as it proves: an order of an unknown drug may be lenalidomide, so that there is no other is open."""
-    if not any(_may_be_any_drug(resource, reading) for resource in by_type.get("MedicationRequest", [])):
+    if not any(_may_be_any_drug(resource, found) for resource, found in requests):
         return supply
     return {**supply, "MedicationRequest": _at_most_partial(supply.get("MedicationRequest"))}
 
 
-def _may_be_any_drug(resource: Json, reading: Reading) -> bool:
+def _may_be_any_drug(order: Json, found: DrugRead) -> bool:
     """Whether an order names its drug by a Medication alone that could not be had."""
-    found = read_drug(resource, reading.medications, reading.terminology)
-    return bool(found.unresolved) and found.drug is None and not found.words and not does_not_count(resource)
+    return bool(found.unresolved) and found.drug is None and not found.words and not does_not_count(order)
 
 
 def _at_most_partial(supply: Supply | None) -> Supply:

@@ -259,8 +259,12 @@ def read_grade(resource: Json, terminology: Terminology) -> int | None:
 
 def partly_unreadable(resource: Json, fact: object) -> list[str]:
     """What of a resource that was read could not be: it may have mattered."""
-    found = [f"{name} {shown(resource[name])} is not a date" for name in _DATES if _is_bad_date(resource, name)]
-    if any(not text(extension.get("url")) for extension in items(resource.get("extension"))):
+    found = [
+        f"{name} {shown(resource[name])} is not a date"
+        for name in _DATES
+        if name in resource and day(resource[name], UTC) is None
+    ]
+    if "extension" in resource and any(not text(item.get("url")) for item in items(resource["extension"])):
         found.append("an extension without url was not read")
     if (
         isinstance(fact, AllergyFact)
@@ -271,10 +275,6 @@ def partly_unreadable(resource: Json, fact: object) -> list[str]:
     if isinstance(fact, Reaction) and resource.get("resourceType") == "AdverseEvent":
         found += _unread_of_event(resource, fact)
     return found
-
-
-def _is_bad_date(resource: Json, name: str) -> bool:
-    return name in resource and day(resource[name], UTC) is None
 
 
 def _unread_of_event(resource: Json, reaction: Reaction) -> list[str]:

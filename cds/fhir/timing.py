@@ -42,14 +42,12 @@ class TimingRead:
     bounded: bool = False
 
 
-def read_timing(dosage: Json, terminology: Terminology, zone: tzinfo, *, ignore_bounds: bool) -> TimingRead:
-    """Timing of one Dosage. Structure and text must agree, or one of them be silent.
+def read_timing(timing: Json, words: str, terminology: Terminology, zone: tzinfo, *, ignore_bounds: bool) -> TimingRead:
+    """Timing of one Dosage. Structure and the dosage's words must agree, or one of them be silent.
 
     ``ignore_bounds`` is for orders that were stopped: their bound's end is the stop, not the schedule.
     """
-    timing = mapping(dosage.get("timing"))
     repeat = mapping(timing.get("repeat"))
-    words = words_about(dosage)
     start, end, bound_days = _bounds(repeat, zone)
     bounded = any(name in repeat for name in ("boundsDuration", "boundsRange", "count")) or end is not None
     frequency = _agreed(structured_frequency(timing, terminology), frequency_in_words(words))
@@ -225,12 +223,25 @@ def _listed(raw: object) -> list[object]:
 def cycle_by_extension(order: Json) -> int | None:
     """Length of the repeated cycle by the Dutch modifier extension; unreadable with any other modifier extension."""
     cycle = None
-    for extension in _modifiers(order):
+    for extension in _modifiers(order) if _has_modifier(order) else ():
         url = text(extension.get("url"))
         if not url.endswith("RepeatPeriodCyclicalSchedule"):
             raise UnreadableError(f"modifierExtension {url or 'without url'} changes its meaning and is not known")
         cycle = duration_days(extension.get("valueDuration"))
     return cycle
+
+
+def _has_modifier(order: Json) -> bool:
+    """Whether there is a modifier extension anywhere in a resource: there hardly ever is."""
+    parts: list[object] = [order]
+    for part in parts:  # which grows on the way
+        if isinstance(part, dict):
+            if "modifierExtension" in part:
+                return True
+            parts += part.values()
+        elif isinstance(part, list):
+            parts += part
+    return False
 
 
 def _modifiers(value: object) -> Iterator[Json]:

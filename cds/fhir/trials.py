@@ -17,23 +17,25 @@ _CURRENT = {
 
 def current_trials(found: Sequence[Found], patient: PatientIdentity) -> frozenset[str]:
     """From active ResearchSubjects (with their ResearchStudy, where it was sent) and active CarePlans of the patient."""
+    subjects = [resource for resource, _ in found if text(resource.get("resourceType")) in _CURRENT]
+    enrolled = [resource for resource in subjects if _is_current(resource, patient)]
+    if not enrolled:
+        return frozenset()
     studies = {
-        f"ResearchStudy/{item.resource.get('id')}": item.resource
-        for item in found
-        if item.resource.get("resourceType") == "ResearchStudy"
+        f"ResearchStudy/{resource.get('id')}": resource
+        for resource, _ in found
+        if resource.get("resourceType") == "ResearchStudy"
     }
     numbers: set[str] = set()
-    for item in found:
-        if not _is_current(item.resource, patient):
-            continue
-        study = text(mapping(item.resource.get("study")).get("reference"))
-        for resource in (item.resource, studies.get(study, {})):
+    for subject in enrolled:
+        study = text(mapping(subject.get("study")).get("reference"))
+        for resource in (subject, studies.get(study, {})):
             numbers.update(number for words in _strings(resource) for number in _REGISTRY_NUMBER.findall(words))
     return frozenset(numbers)
 
 
 def _is_current(resource: Json, patient: PatientIdentity) -> bool:
-    if text(resource.get("status")) not in _CURRENT.get(text(resource.get("resourceType")), set()):
+    if text(resource.get("status")) not in _CURRENT[text(resource.get("resourceType"))]:
         return False
     try:
         patient.check(resource.get("individual") or resource.get("subject"), "subject")
