@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
+from cds.facts import fact
 from cds.lazy import lazy
 from cds.level import Level, Schedule
 
@@ -30,7 +31,7 @@ class Supply(Enum):
         return self is Supply.EMPTY or self is Supply.WHOLE
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Moment:
     """A calendar date in the organisation's zone and, where the record gives a time, the instant."""
 
@@ -38,7 +39,7 @@ class Moment:
     instant: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Measurement:
     """A decimal in the canonical unit; ``comparator`` as FHIR has it (``<``, ``<=``, ``>=``, ``>``)."""
 
@@ -46,7 +47,7 @@ class Measurement:
     comparator: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Result:
     """One laboratory result, vital sign or answer that could be read; ``told`` is a date that is the value."""
 
@@ -96,7 +97,7 @@ class Fault(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Unread:
     """A resource that could not be used, and why; ``token`` where it is known what it would have been.
 
@@ -112,7 +113,7 @@ class Unread:
     over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Drug:
     """Identity of an ordered drug. ``coded`` is False when only its text looks like this drug.
 
@@ -129,7 +130,7 @@ class Drug:
     per_international_unit: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Dosing:
     """How an order is to be taken. ``problems`` says why a part of it is unknown.
 
@@ -155,7 +156,7 @@ INTERRUPTED = frozenset({"stopped", "on-hold"})
 """Statuses of an order whose end is the day of the stop."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class MedicationOrder:
     """A MedicationRequest or MedicationDispense of a drug the rules know.
 
@@ -208,7 +209,7 @@ class MedicationOrder:
         return self.status in INTERRUPTED
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class ConditionFact:
     """A Condition that is not refuted or entered in error.
 
@@ -244,7 +245,7 @@ class ConditionFact:
         return self.active is False or (ended and self.active is not True)
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class ProcedureFact:
     """A completed or running Procedure; ``day`` is None when it is not dated."""
 
@@ -255,7 +256,7 @@ class ProcedureFact:
     status: str = "completed"
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class AllergyFact:
     """An allergy or intolerance that is not refuted: to ``token`` (a drug), with the manifestations recorded.
 
@@ -271,7 +272,7 @@ class AllergyFact:
     over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Reaction:
     """A non-haematological adverse reaction; ``grade`` is the CTCAE grade, ``attributed`` to lenalidomide as stated."""
 
@@ -285,7 +286,7 @@ class Reaction:
     attributed: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Patient:
     """Demographics. ``sex`` is ``male``, ``female`` or None when not known or neither.
 
@@ -304,7 +305,7 @@ class Patient:
     races: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class DeviceFact:
     """A device in use or implanted, ``since`` a day where it is told."""
 
@@ -376,7 +377,7 @@ class PatientSnapshot:
         return frozenset(unread.token for unread in self.unread)
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class DraftOrders:
     """The unsigned orders of a request; ``selected`` names those to judge, None means all."""
 

@@ -5,24 +5,20 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, tzinfo
 from decimal import Decimal
+from typing import NamedTuple
 
 from cds.fhir.free_text import check_dose_in_words, dose_in_words, says_as_needed
 from cds.fhir.primitives import Json, UnreadableError, day, first_code, items, mapping, number, text, words_of
 from cds.fhir.timing import TimingRead, read_timing, words_about
 from cds.level import Schedule
+from cds.remembering import remembered
 from cds.snapshot import Dosing, Drug
 from cds.terminology import Terminology
 
-_MG_PER = {
-    "mg": Decimal(1),
-    "g": Decimal(1000),
-    "ug": Decimal("0.001"),
-    "mcg": Decimal("0.001"),
-    "milligram": Decimal(1),
-}
+_MG_PER = {"mg": Decimal(1), "g": Decimal(1000), "ug": Decimal("0.001")}
+_SAME_UNIT = {"milligram": "mg", "mcg": "ug"}
 _PIECES = re.compile(
     r"\{?(?:cap(?:sule)?s?|caps|pills?|tab(?:let)?s?|tbl|each|ea|unit(?:s)?|dosage form|dose|syringes?|hard capsule"
     r"|capsule, hard)\}?|1",
@@ -33,8 +29,7 @@ _PIECE = "piece"
 _AS_NEEDED = ("asNeededBoolean", "asNeeded", "asNeededCodeableConcept", "asNeededFor")
 
 
-@dataclass(frozen=True)
-class OrderDosing:
+class OrderDosing(NamedTuple):
     """Dosing of an order and the days its bounds name."""
 
     dosing: Dosing
@@ -42,8 +37,7 @@ class OrderDosing:
     end: date | None
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     dose_mg: Decimal
     timing: TimingRead
     sequence: int | None
@@ -53,7 +47,7 @@ def read_dosing(
     lines: Sequence[Json], drug: Drug, terminology: Terminology, zone: tzinfo, *, stopped: bool
 ) -> OrderDosing:
     """Add up the lines of an order. What cannot be read leaves dose or schedule unknown, with the reason."""
-    instructions = " ".join(part for line in lines for part in _instructions(line) if part)
+    instructions = " ".join([part for line in lines for part in _instructions(line) if part])
     stated = any(line.get("doseAndRate") or line.get("doseQuantity") or text(line.get("text")) for line in lines)
     starts, ends, read, problems = [], [], [], []
     for line in lines:
@@ -104,6 +98,8 @@ def dose_of_a_line(line: Json, strength_mg: Decimal | None) -> Decimal:
     if not given and "doseQuantity" in line:
         given = [line]
     dosed = [entry for entry in given if "doseQuantity" in entry or "doseRange" in entry]
+    if len(dosed) == 1:
+        return _dose_mg(dosed[0], strength_mg)
     ordered = [entry for entry in dosed if first_code(entry.get("type")) == _PREFERRED_TYPE]
     untyped = [entry for entry in dosed if "type" not in entry]
     chosen = ordered or untyped or dosed
@@ -146,25 +142,30 @@ def is_in_pieces(quantity: Json) -> bool:
 
 def _unit(quantity: Json) -> Decimal | None:
     """Milligrams per unit, or None for pieces. Code and printed unit must mean the same; a foreign code says nothing."""
-    code, printed, system = (text(quantity.get(name)) for name in ("code", "unit", "system"))
-    if system and "unitsofmeasure" not in system and printed:
-        code = ""
-    meanings = [_meaning(unit) for unit in dict.fromkeys((code, printed)) if unit] or [_PIECE]
-    if len(set(meanings)) > 1 or "" in meanings:
+    code, printed = text(quantity.get("code")), text(quantity.get("unit"))
+    if code and printed and code != printed:
+        system = text(quantity.get("system"))
+        code = "" if system and "unitsofmeasure" not in system else code
+    meanings = {_meaning(unit) for unit in (code, printed) if unit} or {_PIECE}
+    if len(meanings) > 1 or "" in meanings:
         raise UnreadableError(f"dose unit '{code or printed}' is not known or contradicts '{printed or code}'")
-    return _MG_PER.get(meanings[0])
+    return _MG_PER.get(meanings.pop())
 
 
+@remembered
 def _meaning(unit: str) -> str:
     """The unit's word in the table, the word for pieces, or an empty one."""
     folded = unit.casefold()
+    folded = _SAME_UNIT.get(folded, folded)
     if folded in _MG_PER:
-        return {"milligram": "mg", "mcg": "ug"}.get(folded, folded)
+        return folded
     return _PIECE if _PIECES.fullmatch(unit) else ""
 
 
 def _together(lines: list[_Line], instructions: str) -> Dosing:
     """Lines that cover the same days add up; lines that follow one another leave the schedule unknown."""
+    if len(lines) == 1:
+        return _alone(lines[0], instructions)
     problems = [line.timing.problem for line in lines if line.timing.problem]
     daily = [line.dose_mg * (line.timing.frequency.per_day if line.timing.frequency else 1) for line in lines]
     schedules = {line.timing.schedule for line in lines}
@@ -184,6 +185,13 @@ def _together(lines: list[_Line], instructions: str) -> Dosing:
         instructions=instructions,
         problems=tuple(dict.fromkeys(problems)),
     )
+
+
+def _alone(line: _Line, instructions: str) -> Dosing:
+    per_day = line.timing.frequency.per_day if line.timing.frequency else 1
+    problems = (line.timing.problem,) if line.timing.problem else ()
+    daily = Decimal(0) + line.dose_mg * per_day
+    return Dosing(daily, line.timing.schedule, per_day, dose_stated=True, instructions=instructions, problems=problems)
 
 
 def _follow_one_another(lines: list[_Line]) -> bool:

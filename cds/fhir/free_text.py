@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from cds.fhir.primitives import UnreadableError
 from cds.level import Schedule
@@ -65,8 +65,7 @@ _SEVERAL_PIECES = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Frequency:
+class Frequency(NamedTuple):
     """Administrations per dosing day (1, 2 …) or every other day; ``slots`` are the times of the day named."""
 
     per_day: int

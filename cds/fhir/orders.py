@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import tzinfo
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from cds.fhir.amounts import amount_in_28_days, amount_on_a_day, dose_per_kilogram
 from cds.fhir.dosage import marked_as_needed, read_dosing
@@ -50,8 +50,7 @@ _RECORDED, _ORDERED = "recorded", "order"
 _NOT_TAKEN = {"not-taking", "not-taking-refused", "stopped", "stopped-per-doctor", "on-hold", "unknown"}
 
 
-@dataclass(frozen=True)
-class DrugRead:
+class DrugRead(NamedTuple):
     """The drug of an order: None when it is none the rules know; ``unresolved`` a Medication that could not be had."""
 
     drug: Drug | None

@@ -148,16 +148,15 @@ def codings(concept: object, terminology: Terminology) -> list[Coding]:
     """All codings of a CodeableConcept."""
     if not isinstance(concept, dict):
         return []
-    found = [terminology.coding(item) for item in items(concept.get("coding"))]
-    return [coding for coding in found if coding is not None]
+    return [coding for item in items(concept.get("coding")) if (coding := terminology.coding(item)) is not None]
 
 
 def words_of(concept: object) -> str:
     """All text of a CodeableConcept: its text and the displays of its codings."""
     if not isinstance(concept, dict):
         return ""
-    texts = [text(concept.get("text")), *(text(item.get("display")) for item in items(concept.get("coding")))]
-    return "; ".join(dict.fromkeys(part for part in texts if part))
+    texts = [text(concept.get("text")), *[text(item.get("display")) for item in items(concept.get("coding"))]]
+    return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
 def check_concept(resource: Json, name: str) -> None:

@@ -203,7 +203,6 @@ def _each(
     """Facts of all resources of a kind; one that cannot be read, or only in part, is named."""
     facts = []
     for resource in resources:
-        reference = reference_of(resource)
         fact: _Fact | None = None
         try:
             fact = read(resource)
@@ -211,6 +210,7 @@ def _each(
                 continue
             patient.check(resource.get(subject), subject)
         except UnreadableError as error:
+            reference = reference_of(resource)
             if patient.is_another(resource.get(subject)):
                 problems.append(Unread(reference, f"{subject} is another patient", Fault.FOREIGN))
                 continue
@@ -220,7 +220,7 @@ def _each(
             day_named = _recorded_on(resource, zone)
             problems.append(Unread(reference, error.why, error.fault, token, day_named, over=error.over or over))
             continue
-        problems += [Unread(reference, why) for why in partly_unreadable(resource, fact)]
+        problems += [Unread(reference_of(resource), why) for why in partly_unreadable(resource, fact)]
         facts.append(fact)
     return facts
 

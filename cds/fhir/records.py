@@ -66,10 +66,12 @@ def read_condition(resource: Json, terminology: Terminology, now: datetime) -> C
         return None
     check_concept(resource, "code")
     concept = resource.get("code")
-    token = _gravest(terminology.conditions.token([coding]) for coding in codings(concept, terminology))
+    token = _gravest([terminology.conditions.token((coding,)) for coding in codings(concept, terminology)])
     refuse_modifiers(resource, token)
     if token is None:
         named = _gravest(terminology.conditions_named_in(words_of(concept)))
+        if named is None:
+            return None
         active = _ACTIVE.get(first_code(resource.get("clinicalStatus")))
         ended = _abated(resource, day_at_the_latest, now)
         over = active is False or (active is None and ended is not None and ended <= now.date())

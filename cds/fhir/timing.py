@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, tzinfo
 from decimal import Decimal
+from typing import NamedTuple
 
 from cds.fhir.free_text import Frequency, frequency_in_words, schedule_in_words
 from cds.fhir.primitives import Json, UnreadableError, codings, day, items, mapping, number, shown, text, words_of
@@ -24,14 +24,16 @@ _UNIT_WORDS = {
     "months": "mo",
 }
 _DAYS_IN_MONTH = Decimal(30)
+_NESTED = (dict, list)
 _WEEK = 7
+_BOUNDS = {"boundsDuration", "boundsRange", "count"}
+_HALF, _NEARLY = Decimal("0.5"), Decimal("0.001")
 _LONGEST_DURATION = 3660  # ten years: a longer one is an error of entry
 _TIMES_OF_THE_DAY = {"AM", "PM", "BED"}
 _THREE_WEEKS = Schedule.THREE_WEEKS.dosing_days
 
 
-@dataclass(frozen=True)
-class TimingRead:
+class TimingRead(NamedTuple):
     """What a timing says; ``schedule`` is None when it is not known, and then ``problem`` says why if anything does."""
 
     frequency: Frequency | None
@@ -49,7 +51,7 @@ def read_timing(timing: Json, words: str, terminology: Terminology, zone: tzinfo
     """
     repeat = mapping(timing.get("repeat"))
     start, end, bound_days = _bounds(repeat, zone)
-    bounded = any(name in repeat for name in ("boundsDuration", "boundsRange", "count")) or end is not None
+    bounded = end is not None or not _BOUNDS.isdisjoint(repeat)
     frequency = _agreed(structured_frequency(timing, terminology), frequency_in_words(words))
     if bound_days is None and "count" in repeat and "countMax" not in repeat and frequency is not None:
         bound_days = int(number(repeat["count"], "timing.repeat.count") / frequency.per_day)
@@ -131,7 +133,7 @@ def duration_days(raw: object) -> int | None:
 
 
 def _frequency(repeat: Json) -> Frequency | None:
-    slots = tuple(str(slot) for name in ("timeOfDay", "when") for slot in _listed(repeat.get(name)))
+    slots = tuple([str(slot) for slot in (*_listed(repeat.get("timeOfDay")), *_listed(repeat.get("when")))])
     weekdays = {str(weekday) for weekday in _listed(repeat.get("dayOfWeek"))}
     if weekdays and len(weekdays) < _WEEK:
         raise UnreadableError("the schedule names single days of the week")
@@ -153,10 +155,10 @@ def _frequency(repeat: Json) -> Frequency | None:
 
 
 def _per_day(rate: Decimal, slots: tuple[str, ...]) -> Frequency:
-    if abs(rate - Decimal("0.5")) < Decimal("0.001"):
+    if abs(rate - _HALF) < _NEARLY:
         return Frequency(1, every_other_day=True, slots=slots)
     whole = rate.to_integral_value()
-    if whole < 1 or abs(rate - whole) > Decimal("0.001"):
+    if whole < 1 or abs(rate - whole) > _NEARLY:
         raise UnreadableError("the frequency is neither daily nor every other day")
     return Frequency(int(whole), slots=slots)
 
@@ -238,7 +240,7 @@ def _has_modifier(order: Json) -> bool:
         if isinstance(part, dict):
             if "modifierExtension" in part:
                 return True
-            parts += part.values()
+            parts += [inner for inner in part.values() if isinstance(inner, _NESTED)]
         elif isinstance(part, list):
             parts += part
     return False
