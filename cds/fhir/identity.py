@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from cds.facts import fact
 from cds.fhir.primitives import Json, UnreadableError, contained, mapping, text
 from cds.snapshot import Fault
 
 
-class Found(NamedTuple):
+@fact(frozen=True, slots=True)
+class Found:
     """A resource of the request and the ``fullUrl`` it came with."""
 
     resource: Json
@@ -22,7 +23,7 @@ class PatientIdentity:
 
     def __init__(self, patient_id: str, found: Iterable[Found], fhir_server: str | None) -> None:
         self._id = patient_id
-        mine = [url for resource, url in found if url and self.is_patient(resource)]
+        mine = [item.full_url for item in found if item.full_url and self.is_patient(item.resource)]
         bases = {url: _base(url.rsplit("/Patient/", 1)[0]) for url in mine if "/Patient/" in url}
         # Where the request names its server, an entry from another one is another patient.
         self._bases = {_base(fhir_server)} if fhir_server else set(bases.values())
@@ -76,10 +77,11 @@ class Medications:
 
     def __init__(self, found: Iterable[Found]) -> None:
         self._by_name: dict[str, Json] = {}
-        for resource, full_url in found:
+        for item in found:
+            resource = item.resource
             if resource.get("resourceType") == "Medication":
                 identifier = text(resource.get("id"))
-                for name in (full_url, f"Medication/{identifier}" if identifier else "", f"urn:uuid:{identifier}"):
+                for name in (item.full_url, f"Medication/{identifier}" if identifier else "", f"urn:uuid:{identifier}"):
                     if name:
                         self._by_name.setdefault(name, resource)
 

@@ -31,6 +31,7 @@ _PRELIMINARY = "preliminary"
 # Said to be no result; any other status is one that could not be understood, and may hide a result.
 _NO_RESULT = {"registered", "cancelled", "entered-in-error", "unknown"}
 _WHOLE = Decimal(100)
+_NO_INSTANT = datetime.min.replace(tzinfo=UTC)
 # A date is no result: "date of last test".
 _TIMES = {"valueDateTime", "valueDate", "valueTime", "valuePeriod"}
 
@@ -65,7 +66,7 @@ def read_observations(
                 read.unread.append(Unread(result.reference, why, Fault.FUTURE, kind.token, result.day))
             if kind.ranged and _lacks_range(element, result):
                 read.unread.append(Unread(result.reference, f"the range of normal of its {kind.name} cannot be read"))
-            by_token[kind.token].append((result, text(mapping(resource.get("specimen")).get("reference"))))
+            by_token[kind.token].append((result, _specimen(resource)))
     measured = {result.effective for result, _ in by_token["anc"]}
     for result in _derived_neutrophils(by_token):
         if result.effective in measured:
@@ -76,7 +77,7 @@ def read_observations(
             why = f"neutrophils {result.note} {result.value} are implausible"
             read.unread.append(Unread(result.reference, why, Fault.IMPLAUSIBLE, "anc", result.day))
     read.results = {
-        token: tuple(sorted((result for result, _ in found), key=_by_time))
+        token: tuple(sorted([result for result, _ in found], key=_by_time))
         for token, found in by_token.items()
         if found
     }
@@ -99,7 +100,8 @@ def _measuring(
         found = codings(element.get("code"), terminology)
         kind = terminology.observation(found)
         if kind is None:
-            unread += _unmeasured(resource, element, found, terminology, now)
+            if not terminology.is_another_test(found):
+                unread += _unmeasured(resource, element, found, terminology, now)
         elif kind.token not in terminology.panels:
             measuring.append((element, kind))
     return measuring, unread
@@ -109,8 +111,6 @@ def _unmeasured(
     resource: Json, element: Json, found: list[Coding], terminology: Terminology, now: datetime
 ) -> list[Unread]:
     """What has no known code and yet looks like a kind that the rules know."""
-    if found and terminology.is_another_test(found):
-        return []
     words = words_of(element.get("code"))
     if not found and not words:
         return [Unread(reference_of(resource), "code says nothing that can be read")]
@@ -119,6 +119,10 @@ def _unmeasured(
         return []
     why = f"looks like {hint.name} ({shown(words or found[0].code)}) but its code is not known"
     return [_unread(resource, UnreadableError(why, Fault.CODE), hint.token, now)]
+
+
+def _specimen(resource: Json) -> str:
+    return text(mapping(resource["specimen"]).get("reference")) if "specimen" in resource else ""
 
 
 def _of_another(resource: Json) -> Unread:
@@ -190,7 +194,7 @@ def _effective(resource: Json, now: datetime) -> Moment:
     events = mapping(resource.get("effectiveTiming")).get("event")
     if isinstance(events, list) and events:
         moments = [moment(event, "effectiveTiming.event", zone) for event in events]
-        return max(moments, key=lambda found: (found.day, found.instant or datetime.min.replace(tzinfo=UTC)))
+        return max(moments, key=lambda found: (found.day, found.instant or _NO_INSTANT))
     if "issued" in resource:
         return moment(resource["issued"], "issued", zone)
     if "start" in period:
@@ -215,8 +219,7 @@ def _unread(resource: Json, error: UnreadableError, token: str, now: datetime) -
 
 
 def _by_time(result: Result) -> tuple[object, ...]:
-    instant = result.effective.instant or datetime.min.replace(tzinfo=UTC)
-    return (result.day, instant, result.reference)
+    return (result.effective.day, result.effective.instant or _NO_INSTANT, result.reference)
 
 
 def _derived_neutrophils(found: dict[str, list[tuple[Result, str]]]) -> Iterator[Result]:

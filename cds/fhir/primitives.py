@@ -41,6 +41,8 @@ def number(raw: object, name: str) -> Decimal:
     """An exact decimal; NaN, infinity and absurd exponents are unreadable."""
     if type(raw) is Decimal:
         value = raw
+    elif type(raw) is int:
+        value = Decimal(raw)
     elif isinstance(raw, str) and _NUMBER_TEXT.fullmatch(raw.strip()):
         value = Decimal(raw.strip())
     elif isinstance(raw, bool) or not isinstance(raw, int | float | Decimal):
@@ -51,7 +53,7 @@ def number(raw: object, name: str) -> Decimal:
             value = raw if isinstance(raw, Decimal) else Decimal(repr(raw))
         except (InvalidOperation, ValueError):
             raise UnreadableError(f"{name} is not a readable number") from None
-    if not value.is_finite() or (value and abs(value.adjusted()) > _MAX_EXPONENT):
+    if not value.is_finite() or (value and not -_MAX_EXPONENT <= value.adjusted() <= _MAX_EXPONENT):
         raise UnreadableError(f"{name} is not a usable number")
     return value
 
@@ -146,9 +148,7 @@ def text(raw: object) -> str:
 
 def codings(concept: object, terminology: Terminology) -> list[Coding]:
     """All codings of a CodeableConcept."""
-    if not isinstance(concept, dict):
-        return []
-    return [coding for item in items(concept.get("coding")) if (coding := terminology.coding(item)) is not None]
+    return terminology.codings(concept.get("coding")) if isinstance(concept, dict) else []
 
 
 def words_of(concept: object) -> str:

@@ -83,7 +83,8 @@ def read_value(element: Json, kind: ObservationKind, terminology: Terminology, z
     if kind.units is None:
         value = _without_units(element, kind)
         return value._replace(answer=interpreted) if interpreted else value
-    measurement, convert = _measure(_quantity(element, kind), kind, kind.units, terminology)
+    quantity = mapping(element["valueQuantity"]) if "valueQuantity" in element else _number_elsewhere(element, kind)
+    measurement, convert = _measure(quantity, kind, kind.units, terminology)
     if not kind.ranged or "referenceRange" not in element:
         return Value(measurement, interpreted, kind.units.canonical)
     lower, upper = (_limit_of_normal(element, end, kind.units, convert) for end in ("low", "high"))
@@ -137,9 +138,8 @@ def _without_units(element: Json, kind: ObservationKind) -> Value:
     raise UnreadableError(f"{kind.name} {shown(raw or None)} is not an answer that is known")
 
 
-def _quantity(element: Json, kind: ObservationKind) -> Json:
-    if "valueQuantity" in element:
-        return mapping(element["valueQuantity"])
+def _number_elsewhere(element: Json, kind: ObservationKind) -> Json:
+    """A number that came as an integer or in words, as a Quantity."""
     if "valueInteger" in element:
         return {"value": element["valueInteger"]}
     words = text(element.get("valueString")) or words_of(element.get("valueCodeableConcept"))

@@ -162,7 +162,8 @@ def _by_type(found: Iterable[Found]) -> dict[str, list[Json]]:
     """Resources by type, each once: the same id again with the same content, or in an older version, is dropped."""
     kept: dict[str, list[Json]] = {}
     places: dict[tuple[str, str], int] = {}
-    for resource, _ in found:
+    for item in found:
+        resource = item.resource
         kind, identifier = text(resource.get("resourceType")), text(resource.get("id"))
         resources = kept.setdefault(kind, [])
         place = places.setdefault((kind, identifier), len(resources)) if identifier else len(resources)

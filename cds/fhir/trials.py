@@ -17,14 +17,14 @@ _CURRENT = {
 
 def current_trials(found: Sequence[Found], patient: PatientIdentity) -> frozenset[str]:
     """From active ResearchSubjects (with their ResearchStudy, where it was sent) and active CarePlans of the patient."""
-    subjects = [resource for resource, _ in found if text(resource.get("resourceType")) in _CURRENT]
+    subjects = [item.resource for item in found if text(item.resource.get("resourceType")) in _CURRENT]
     enrolled = [resource for resource in subjects if _is_current(resource, patient)]
     if not enrolled:
         return frozenset()
     studies = {
-        f"ResearchStudy/{resource.get('id')}": resource
-        for resource, _ in found
-        if resource.get("resourceType") == "ResearchStudy"
+        f"ResearchStudy/{item.resource.get('id')}": item.resource
+        for item in found
+        if item.resource.get("resourceType") == "ResearchStudy"
     }
     numbers: set[str] = set()
     for subject in enrolled:

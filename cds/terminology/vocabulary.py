@@ -127,8 +127,15 @@ class Terminology:
 
     def coding(self, raw: Mapping[str, Any]) -> Coding | None:
         """A FHIR Coding; None when it carries no code."""
-        code = raw.get("code")
-        return Coding(system_key(self._systems, raw.get("system")), code) if isinstance(code, str) else None
+        return next(iter(self.codings(raw)), None)
+
+    def codings(self, raw: object) -> list[Coding]:
+        """FHIR Codings, as far as they carry a code; senders also put a single one where a list belongs."""
+        return [
+            Coding(system_key(self._systems, one.get("system")), one["code"])
+            for one in (raw if isinstance(raw, list) else [raw])
+            if isinstance(one, dict) and isinstance(one.get("code"), str)
+        ]
 
     def owner(self, section: str, system: str, code: str) -> str | None:
         """The token that a code has in a section: observations, answers, conditions, procedures, devices or drugs."""
@@ -157,8 +164,8 @@ class Terminology:
 
     def is_another_test(self, codings: Iterable[Coding]) -> bool:
         """Whether codes that are not listed tell of another test, whatever its name resembles."""
-        systems = {system for system, _ in codings}
-        return None not in systems and not systems.isdisjoint(_REFERENCE_SYSTEMS)
+        systems = [system for system, _ in codings]
+        return None not in systems and not _REFERENCE_SYSTEMS.isdisjoint(systems)
 
     def observation_hinted_by(self, codings: Iterable[Coding], text: str) -> ObservationKind | None:
         """What an Observation without a known code looks like: by a code without system, or by its name."""
