@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -158,9 +159,9 @@ def read_prefetch(prefetch: Mapping[str, Any], terminology: Terminology) -> Supp
     if len(absent) < len(OBSERVATION_KEYS):
         states["Observation"] += [Supply.ABSENT for _ in absent - covered]
     return Supplied(
-        tuple(found for value in values.values() for found in value.found),
+        tuple(chain.from_iterable([value.found for value in values.values()])),
         {kind: _together(seen) for kind, seen in states.items()},
-        tuple(unread for value in values.values() for unread in value.unread),
+        tuple(chain.from_iterable([value.unread for value in values.values()])),
         {kind: tuple(listed) for kind, listed in shortfalls.items()},
         covered,
     )

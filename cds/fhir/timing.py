@@ -24,9 +24,9 @@ _UNIT_WORDS = {
     "months": "mo",
 }
 _DAYS_IN_MONTH = Decimal(30)
-_NESTED = (dict, list)
 _WEEK = 7
 _BOUNDS = {"boundsDuration", "boundsRange", "count"}
+_RANGES = {"frequencyMax", "periodMax"}
 _HALF, _NEARLY = Decimal("0.5"), Decimal("0.001")
 _LONGEST_DURATION = 3660  # ten years: a longer one is an error of entry
 _TIMES_OF_THE_DAY = {"AM", "PM", "BED"}
@@ -88,7 +88,7 @@ def words_about(dosage: Json) -> str:
     texts = [text(dosage.get("text")), text(dosage.get("patientInstruction"))]
     texts += [words_of(concept) for concept in items(dosage.get("additionalInstruction"))]
     texts.append(words_of(mapping(dosage.get("timing")).get("code")))
-    return "; ".join(part for part in texts if part)
+    return "; ".join(filter(None, texts))
 
 
 def _agreed(one: Frequency | None, other: Frequency | None) -> Frequency | None:
@@ -142,10 +142,11 @@ def _frequency(repeat: Json) -> Frequency | None:
         return Frequency(max(count, 1), slots=slots) if slots or weekdays else None
     times = number(repeat.get("frequency", max(len(slots), 1)), "timing.repeat.frequency")
     period = number(repeat["period"], "timing.repeat.period")
-    for name, value in (("frequencyMax", times), ("periodMax", period)):
-        if name in repeat and number(repeat[name], f"timing.repeat.{name}") != value:
-            raise UnreadableError(f"the frequency is a range (timing.repeat.{name})")
-    if _is_once_per_cycle(repeat, times, period):
+    if not _RANGES.isdisjoint(repeat):
+        for name, value in (("frequencyMax", times), ("periodMax", period)):
+            if name in repeat and number(repeat[name], f"timing.repeat.{name}") != value:
+                raise UnreadableError(f"the frequency is a range (timing.repeat.{name})")
+    if "duration" in repeat and _is_once_per_cycle(repeat, times, period):
         return Frequency(1, slots=slots)
     unit = text(repeat.get("periodUnit"))
     unit = _UNIT_WORDS.get(unit.casefold(), unit)
@@ -165,11 +166,7 @@ def _per_day(rate: Decimal, slots: tuple[str, ...]) -> Frequency:
 
 def _is_once_per_cycle(repeat: Json, times: Decimal, period: Decimal) -> bool:
     """The older HL7 pattern for days 1-21: a duration of 21 days, once per 28 days."""
-    lasts = (
-        duration_days({"value": repeat.get("duration"), "unit": repeat.get("durationUnit")})
-        if "duration" in repeat
-        else None
-    )
+    lasts = duration_days({"value": repeat["duration"], "unit": repeat.get("durationUnit")})
     return lasts == _THREE_WEEKS and times == 1 and period == CYCLE_DAYS and text(repeat.get("periodUnit")) == "d"
 
 
@@ -240,7 +237,7 @@ def _has_modifier(order: Json) -> bool:
         if isinstance(part, dict):
             if "modifierExtension" in part:
                 return True
-            parts += [inner for inner in part.values() if isinstance(inner, _NESTED)]
+            parts += part.values()
         elif isinstance(part, list):
             parts += part
     return False

@@ -31,6 +31,8 @@ class CodeIndex:
         self._excluded: set[tuple[str, str]] = set()
         for token, entry in entries:
             self._add(token, entry)
+        # Codes that are normal as they stand; all others are looked up with more trouble.
+        self._plain = {key: token for key, token in self._exact.items() if normalise_code(*key) == key[1]}
         self._token_of = remembered(self._look_up)
 
     def _add(self, token: str, entry: Mapping[str, Any]) -> None:
@@ -47,7 +49,7 @@ class CodeIndex:
         """The token of the first coding that is listed; a code without a system is never matched."""
         for system, code in codings:
             if system is not None:
-                found = self._token_of(code, system)
+                found = self._plain.get((system, code)) or self._token_of(code, system)
                 if found is not None:
                     return found
         return None
