@@ -10,7 +10,7 @@ from typing import TypeVar, TypeVarTuple, Unpack
 _Rest = TypeVarTuple("_Rest")
 _Answer = TypeVar("_Answer")
 
-_MOST = 4096
+_MOST = 2048
 _LONGEST = 200  # what is longer is not kept, so that nobody can fill the memory with it
 
 
