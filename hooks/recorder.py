@@ -21,7 +21,7 @@ from hooks.store import Store, database_fault, entry
 
 _DROPPED, _WRITTEN, _REFUSED = "decisions dropped", "records written", "records the database refused"
 _DATABASE, _SPOOL, _RECORD = "database", "spool", "decision record"
-_BATCH = 500
+_BATCH = 100  # records written at once: more would hold up answers, which share the interpreter
 _PROBED_EVERY = 30.0  # seconds between looks at a database that has nothing to do
 _PATIENCE = 15.0  # seconds for the last round at the end
 _PAUSE = 1.0  # seconds between looks at the spool where nothing comes

@@ -206,12 +206,15 @@ def _once_daily(dose_mg: Decimal) -> Json:
     }
 
 
-def _is_echoable(value: object) -> bool:
+def _is_echoable(draft: object) -> bool:
     """Whether a draft can be sent back as JSON: a number that is none cannot."""
-    if isinstance(value, str):
-        return True
-    if isinstance(value, dict):
-        return all(map(_is_echoable, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_echoable, value))
-    return not isinstance(value, float | Decimal) or isfinite(value)
+    pending = [draft]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, float | Decimal) and not isfinite(value):
+            return False
+    return True

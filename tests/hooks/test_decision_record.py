@@ -132,6 +132,30 @@ def test_other_patients_whose_data_came_by_mistake_are_not_named_either(tmp_path
     assert not any(name in json.dumps(document) for name in foreign)
 
 
+@pytest.mark.parametrize(
+    "patient", ["pt-12345678", 'pt-"quoted"', "pt-\\-back", "pt-Jürgen", "pt-\ud800-half", "summary"]
+)
+def test_an_id_is_replaced_in_every_text_however_it_is_written_in_json(patient: str, tmp_path: Path) -> None:
+    request = bundled(ADVISED, hookInstance="for pt-to-be-replaced, twice pt-to-be-replaced")
+    request["context"]["patientId"] = "pt-to-be-replaced"
+    written = json.dumps(request).replace(bundled(ADVISED)["context"]["patientId"], "pt-to-be-replaced")
+    request = json.loads(written.replace("pt-to-be-replaced", json.dumps(patient)[1:-1]))
+    with hospital(tmp_path) as running:
+        document = recorded(running, running.post(request).headers["X-Decision-Id"]).document
+
+    assert document["hook_instance"] == f"for {document['patient']}, twice {document['patient']}"
+    assert document["cards"][0]["summary"]
+
+
+def test_an_id_that_could_be_part_of_a_date_is_replaced_only_where_it_is_a_reference(tmp_path: Path) -> None:
+    request = bundled(ADVISED, hookInstance="2024 of Patient/2024")
+    request["context"]["patientId"] = "2024"
+    with hospital(tmp_path) as running:
+        document = recorded(running, running.post(request).headers["X-Decision-Id"]).document
+
+    assert document["hook_instance"] == f"2024 of Patient/{document['patient']}"
+
+
 def test_another_key_gives_another_pseudonym(tmp_path: Path) -> None:
     pseudonyms = []
     for name, key in (("one", "k" * 32), ("two", "l" * 32)):
