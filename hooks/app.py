@@ -10,7 +10,9 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from cds.faults import whereabouts
-from hooks.health import one_line
+from hooks.health import Counted, one_line
+from hooks.metrics import CONTENT_TYPE
+from hooks.observing import REQUEST_ID, Observed
 from hooks.problems import (
     FaultError,
     MalformedError,
@@ -55,15 +57,6 @@ def create_app(settings: Settings) -> Flask:
         service.feedback(name, _incoming())
         return _no_store(_json("{}"))
 
-    @app.get("/healthz")
-    def alive() -> Response:
-        return _json('{"status":"ok"}')
-
-    @app.get("/readyz")
-    def ready() -> Response:
-        # Degraded is still ready: out of rotation, every prescriber would see "all clear".
-        return _no_store(_json(encode(service.state())))
-
     @app.before_request
     def preflight() -> Response | None:
         asked = request.method == "OPTIONS" and request.path.startswith(SERVICES_PATH)
@@ -76,12 +69,29 @@ def create_app(settings: Settings) -> Flask:
     @app.errorhandler(Exception)
     def refused(error: Exception) -> Response:
         response = _refusal(error, settings)
-        service.health.count(f"answered {response.status_code}")
+        service.health.count(Counted.CALLS_REFUSED, str(response.status_code))
         return response
 
+    _add_pages_for_operators(app, service)
     if settings.sandbox:
         _add_sandbox(app, service)
+    app.wsgi_app = Observed(app.wsgi_app, service)  # type: ignore[method-assign] # as Flask's documentation has it
     return app
+
+
+def _add_pages_for_operators(app: Flask, service: Service) -> None:
+    @app.get("/healthz")
+    def alive() -> Response:
+        return _json('{"status":"ok"}')
+
+    @app.get("/readyz")
+    def ready() -> Response:
+        # Degraded is still ready: out of rotation, every prescriber would see "all clear".
+        return _no_store(_json(encode(service.state())))
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return _no_store(Response(service.exposition(), content_type=CONTENT_TYPE))
 
 
 def _add_sandbox(app: Flask, service: Service) -> None:
@@ -124,7 +134,7 @@ def _with_origin(response: Response, service: Service) -> Response:
     response.headers.add("Vary", "Origin")
     if request.origin and service.allows_origin(request.origin):
         response.headers["Access-Control-Allow-Origin"] = request.origin
-        response.headers["Access-Control-Expose-Headers"] = DECISION_HEADER
+        response.headers["Access-Control-Expose-Headers"] = f"{DECISION_HEADER}, {REQUEST_ID}"
     elif request.method == "OPTIONS":
         for name in _PREFLIGHT:
             response.headers.pop(name, None)
@@ -143,13 +153,14 @@ def _refusal(error: Exception, settings: Settings) -> Response:
 
 
 def _log_refusal(problem: Problem, error: Exception) -> None:
-    path = one_line(request.path)
+    # Not the path: anything may stand in it.
+    page = request.url_rule.rule if request.url_rule else "a page that there is not"
     if isinstance(problem, FaultError):
-        _log.error("fault in %s: %s", path, whereabouts(error))
+        _log.error("fault in %s: %s", page, whereabouts(error))
     elif isinstance(problem, UnauthenticatedError):
-        _log.warning("refused a call of %s: 401 %s", path, problem.reason)
+        _log.warning("refused a call of %s: 401 %s", page, problem.reason)
     else:
-        _log.info("refused a call of %s: %d %s", path, problem.status, one_line(problem.field))
+        _log.info("refused a call of %s: %d %s", page, problem.status, one_line(problem.field) or problem.code)
 
 
 def _problem(error: Exception, settings: Settings) -> Problem:

@@ -20,6 +20,7 @@ from hooks.settings import MEGABYTE, SettingsError, Storage
 
 FILE = "CDS_CONFIG"
 _LEAST_KEY = 32
+_TRACES_BY = "http/protobuf"
 _VARIABLES = {variable(name): name for name in NAMES}
 # Kubernetes tells every container of every Service: what it says of one called `cds…` is no setting.
 _SERVICE_LINK = re.compile(
@@ -154,6 +155,18 @@ def storage_of(configuration: Configuration) -> Storage:
         spool_bytes=members.spool_limit_mb * MEGABYTE,
         migrates=members.migrate,
     )
+
+
+def is_tracing(problems: list[str]) -> bool:
+    """Whether OpenTelemetry's standard variables name a collector; its own library reads them again."""
+    problems += [
+        f"{name} is '{os.environ[name]}', expected {_TRACES_BY}"
+        for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+        if os.environ.get(name, _TRACES_BY) != _TRACES_BY
+    ]
+    if os.environ.get("OTEL_SDK_DISABLED") == "true":
+        return False
+    return any(os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"))
 
 
 def _described(

@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cds.findings import Action, Indicator
-from cds.snapshot import REQUIRED_KINDS, Supply
+from cds.snapshot import REQUIRED_KINDS
 from hooks.answering import Answer
 from hooks.cards import NOT_CHECKED as NOT_CHECKED_TOPIC
 from hooks.clients import Client
@@ -23,7 +23,7 @@ from hooks.secrecy import Pseudonyms, Seal
 from hooks.shown import Shown
 from hooks.wire import EXTENSION, PATIENT_VIEW, Json, encode_received
 
-ADVICE, IN_ORDER, NOT_CHECKED, NOT_OURS = "advice", "in order", "could not check", "not our drug"
+OUTCOMES = ADVICE, IN_ORDER, NOT_CHECKED, NOT_OURS = "advice", "in order", "could not check", "not our drug"
 _DIGEST_LENGTH = 12
 _PATIENT = re.compile(r"\bPatient/([A-Za-z0-9.-]+)")
 _ORDINARY = re.compile(r"[A-Za-z0-9.-]+")  # stands in JSON as it is
@@ -74,12 +74,27 @@ def decision_record(call: Call, pseudonyms: Pseudonyms, seal: Seal | None) -> Js
         "protocol_version": protocol.full_version,
         "protocol_digest": protocol.digest,
         "software": software_version(),
-        "outcome": _outcome(answer, explanation),
+        "outcome": outcome_of(answer),
         "answer_digest": digest(call.text),
         **(_without(told, named) if named.may_be_in(encode_received(told)) else told),
         "faults": list(answer.faults),
         "sealed": None if seal is None else seal.closed(_replayable(call)),
     }
+
+
+def outcome_of(answer: Answer) -> str:
+    """Which of the outcomes an answer is: they are never confused, and a card tells them apart."""
+    judgements, supplied = answer.evaluation.judgements, answer.snapshot.supplied
+    may_be_ours = answer.request.hook == PATIENT_VIEW and not supplied("MedicationRequest").proves_absence
+    if not judgements and not may_be_ours:
+        return NOT_OURS
+    given = (judgement.recommendation for judgement in judgements)
+    if any(recommendation is not None and recommendation.action is Action.DEFER for recommendation in given):
+        return NOT_CHECKED
+    if answer.response["cards"]:
+        is_advice = any(card["source"]["topic"]["display"] != NOT_CHECKED_TOPIC for card in answer.response["cards"])
+        return ADVICE if is_advice else NOT_CHECKED
+    return IN_ORDER if all(supplied(kind).proves_absence for kind in REQUIRED_KINDS) else NOT_CHECKED
 
 
 def digest(text: str) -> str:
@@ -133,23 +148,6 @@ def _replayable(call: Call) -> Json:
             },
         },
     }
-
-
-def _outcome(answer: Answer, explanation: Json) -> str:
-    judged = [draft["recommendation"] for draft in explanation["drafts"]]
-    may_be_ours = answer.request.hook == PATIENT_VIEW and not _proves_absence(explanation, "MedicationRequest")
-    if not judged and not may_be_ours:
-        return NOT_OURS
-    if any(recommendation and recommendation["action"] == Action.DEFER.value for recommendation in judged):
-        return NOT_CHECKED
-    if answer.response["cards"]:
-        is_advice = any(card["source"]["topic"]["display"] != NOT_CHECKED_TOPIC for card in answer.response["cards"])
-        return ADVICE if is_advice else NOT_CHECKED
-    return IN_ORDER if all(_proves_absence(explanation, kind) for kind in REQUIRED_KINDS) else NOT_CHECKED
-
-
-def _proves_absence(explanation: Json, kind: str) -> bool:
-    return Supply(explanation["supplied"][kind]).proves_absence
 
 
 def _card(card: Json) -> Json:

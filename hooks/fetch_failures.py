@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
+FETCHED = "fetched"
 _SYSTEM = "urn:lenalidomide-maintenance:fetching"
 # Looked up by equality: a severity may be any JSON, and a list cannot be a member of a set. Any other one is an error.
 _HARMLESS = ("warning", "information", "success")
@@ -72,6 +73,11 @@ class Failure(Enum):
     @property
     def _own_code(self) -> str:
         return self.name.lower().replace("_", "-")
+
+
+def outcome_of(failure: Failure | None) -> str:
+    """What became of a fetch, as it is counted."""
+    return FETCHED if failure is None else failure.name.lower()
 
 
 _OWN = {failure._own_code: failure for failure in Failure}  # noqa: SLF001 -- its own module

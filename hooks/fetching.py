@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,15 +14,15 @@ from typing import Any
 from cds.faults import whereabouts
 from cds.terminology import Terminology
 from hooks.clients import Client, FhirServer
-from hooks.fetch_failures import Failure
+from hooks.fetch_failures import Failure, outcome_of
 from hooks.fhir_access import Access, access_of
 from hooks.fhir_address import configured_server, id_in_url, medication_url, next_page
 from hooks.fhir_client import Fetched, FhirClient, Query
 from hooks.fhir_connection import tls_context
 from hooks.fhir_pages import ANY_KIND, broken_off, next_link
-from hooks.health import Health, one_line
+from hooks.health import Counted, Health, one_line
 from hooks.lacking import Lack, decisive, everything, referenced, search_of
-from hooks.prefetch import REFERENCED, superseded_keys
+from hooks.prefetch import KIND_OF_KEY, REFERENCED, superseded_keys
 from hooks.problems import Problem
 from hooks.request_resources import read_resources
 from hooks.settings import Fetching
@@ -30,6 +31,8 @@ from hooks.wire import SERVICES, HookRequest, Json, read_request
 _log = logging.getLogger("lenalidomide_cds")
 _STAGES = (decisive, everything, referenced)
 _MOST_MEDICATIONS = 100
+_OUR_KEYS = {*KIND_OF_KEY, REFERENCED}
+_HOST = re.compile(r"https?://(?:[^/?#]*@)?([^/?#]+)", re.IGNORECASE)
 _ALARMING = {Failure.ADDRESS_REFUSED, Failure.FOREIGN_PAGE}
 
 
@@ -134,10 +137,10 @@ class _Visit:
             self._asked.conclude(self._answers, had_time=self._time >= budget / 2)
         failed: dict[Failure, set[str]] = {}
         for key, failure in self.outcomes:
+            health.count(Counted.FHIR_FETCHES, outcome_of(failure))
             if failure is not None:
-                failed.setdefault(failure, set()).add(one_line(key, 40))
-        health.count("data fetched", sum(failure is None for _, failure in self.outcomes))
-        health.count("data not fetched", sum(failure is not None for _, failure in self.outcomes))
+                # A record system may have named its own keys after anything.
+                failed.setdefault(failure, set()).add(key if key in _OUR_KEYS else "a key of its own")
         if failed:
             told = "; ".join(f"{', '.join(sorted(keys))}: {failure.words}" for failure, keys in failed.items())
             level = logging.ERROR if _ALARMING & failed.keys() else logging.WARNING
@@ -145,10 +148,11 @@ class _Visit:
 
     @property
     def _name(self) -> str:
-        """The server, as a log may name it: without what may stand before the host's name, such as a password."""
+        """The server, as a log may name it: of one that is not configured the host alone, without a password or a path."""
         if self._asked is not None:
             return self._asked.server.url
-        return one_line((self._called.fhir_server or "").rpartition("@")[2])
+        named = _HOST.match(self._called.fhir_server or "")
+        return one_line(named[1]) if named else "a server without a name"
 
     def _is_new(self, lack: Lack) -> bool:
         name = lack.key, lack.reference

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
@@ -16,7 +17,8 @@ from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 from cds.faults import whereabouts
 from hooks.breaker import Breaker
 from hooks.clients import FhirServer
-from hooks.fetch_failures import Failure
+from hooks.exchange import begin_fetch
+from hooks.fetch_failures import Failure, outcome_of
 from hooks.fhir_address import next_page
 from hooks.fhir_connection import FhirSession, Line, RefusedAddressError
 from hooks.fhir_pages import is_nested_too_deeply, merged, next_link, only_of_kind
@@ -87,7 +89,8 @@ class FhirClient:
         if monotonic() >= deadline:
             return [Fetched(query.so_far, Failure.TIMEOUT) for query in queries]
         errands = [_Errand(query, self._session, token, Line(self.server, deadline), self._limits) for query in queries]
-        running = [self._threads.submit(errand.run) for errand in errands]
+        # Each thread knows for which exchange it works.
+        running = [self._threads.submit(copy_context().run, errand.run) for errand in errands]
         wait(running, timeout=deadline - monotonic())
         return [errand.outcome(future) for errand, future in zip(errands, running, strict=True)]
 
@@ -123,7 +126,8 @@ class _Errand:
 
     def __init__(self, query: Query, session: FhirSession, token: str, line: Line, limits: Fetching) -> None:
         self._query, self._session, self._line, self._limits = query, session, line, limits
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._fetch = begin_fetch(query.kind, line.server.url)
+        self._headers = {"Authorization": f"Bearer {token}", **self._fetch.headers}
         self._bytes_left = limits.bytes
         self._pages = [] if query.so_far is None else [query.so_far]
         self._failure: Failure | None = None
@@ -138,6 +142,8 @@ class _Errand:
         except Exception as error:  # noqa: BLE001 -- a fault costs this query only; its message might repeat the token
             _log.error("fetching failed: %s", whereabouts(error))
             self._failure = Failure.UNREADABLE
+        finally:
+            self._fetch.end(outcome_of(self._failure))
 
     def outcome(self, running: Future[None]) -> Fetched:
         """What has come; whoever is still running is stopped."""
@@ -145,6 +151,8 @@ class _Errand:
             failure = self._failure
         else:
             failure = Failure.TIMEOUT
+            # Before the thread is woken, which would take the cut line for a failure of the server.
+            self._fetch.end(outcome_of(failure))
             running.cancel()
             self._line.cut()
         pages = list(self._pages)

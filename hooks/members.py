@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, Validatio
 from cds import DEFAULT_PROTOCOL, PROTOCOL_IDS
 from hooks.card_profile import BASE, PROFILES
 from hooks.clients import FhirServer, base_url
+from hooks.settings import AUTO, JSON, LEVELS, TEXT
 
 _Url = TypeVar("_Url")
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -175,6 +176,8 @@ class Members(BaseModel):
     body_limit_mb: Annotated[int, _whole("megabytes")] = 10
     explain: Switch = False
     sandbox: Switch = False
+    log_format: Annotated[str, _one_of((AUTO, JSON, TEXT))] = AUTO
+    log_level: Annotated[str, _one_of(LEVELS)] = "INFO"
 
 
 NAMES = tuple(Members.model_fields)

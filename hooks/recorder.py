@@ -12,14 +12,13 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from cds.faults import whereabouts
 from hooks.decisions import Call, decision_record
-from hooks.health import Health
+from hooks.health import Counted, Health
 from hooks.problems import MalformedError, UnrecordedError
 from hooks.secrecy import Pseudonyms, Seal, key_of_this_folder
 from hooks.settings import Storage
 from hooks.spool import Spool, SpoolFullError
 from hooks.store import Store, database_fault, entry
 
-_DROPPED, _WRITTEN, _REFUSED = "decisions dropped", "records written", "records the database refused"
 _DATABASE, _SPOOL, _RECORD = "database", "spool", "decision record"
 _BATCH = 100  # records written at once: more would hold up answers, which share the interpreter
 _PROBED_EVERY = 30.0  # seconds between looks at a database that has nothing to do
@@ -62,10 +61,10 @@ class Recorder:
             self._append([record], durably=False)
             self._health.works(_RECORD)
         except OSError as error:
-            self._health.count(_DROPPED)
+            self._health.count(Counted.DECISIONS_DROPPED)
             self._health.fails(_SPOOL, _spool_fault(error))
         except Exception as error:  # noqa: BLE001 -- a record never fails an answer
-            self._health.count(_DROPPED)
+            self._health.count(Counted.DECISIONS_DROPPED)
             self._health.fails(_RECORD, f"could not be made: {whereabouts(error)}")
 
     def feedback(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -73,7 +72,7 @@ class Recorder:
         try:
             self._append(records, durably=True)
         except OSError as error:
-            self._health.count("feedback not recorded", len(records))
+            self._health.count(Counted.FEEDBACK_NOT_RECORDED, by=len(records))
             self._health.fails(_SPOOL, _spool_fault(error))
             raise UnrecordedError("feedback", "could not be recorded; send it again later") from None
 
@@ -82,6 +81,11 @@ class Recorder:
         """How many records wait for the database; None where there is no spool."""
         self._tell_stall()
         return None if self._spool is None else self._spool.waiting
+
+    @property
+    def spool_bytes(self) -> int:
+        """The size of what is kept for the database."""
+        return 0 if self._spool is None else self._spool.bytes
 
     def close(self) -> None:
         """Write what still waits, if the database answers; the rest stays in the spool for the next worker."""
@@ -177,11 +181,11 @@ class Recorder:
                     self._write(spool, [one])
                 return
             spool.set_aside(type(error).__name__)
-            self._health.count(_REFUSED)
+            self._health.count(Counted.RECORDS_REFUSED)
             self._health.fails("records", "the database refused some; they are kept beside the spool")
             return
         spool.remove(len(entries))
-        self._health.count(_WRITTEN, len(entries))
+        self._health.count(Counted.RECORDS_WRITTEN, by=len(entries))
 
     def _migrate(self) -> None:
         if not self._is_migrated:

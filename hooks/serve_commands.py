@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from socket import AF_INET, AF_INET6, create_server, socket
@@ -18,9 +18,11 @@ import requests
 
 from hooks.app import create_app
 from hooks.for_reading import cards_as_text
+from hooks.logs import set_up_logging
 from hooks.service import Service
 from hooks.service_settings import service_settings
 from hooks.settings import CommandError, Settings
+from hooks.shared_metrics import shared_folder
 from hooks.store import shown_url
 from hooks.worker import serve as run
 from hooks.workers import CANNOT_START, Workers
@@ -52,18 +54,20 @@ def demo(options: argparse.Namespace) -> int:
 @contextmanager
 def _serving(options: argparse.Namespace, *, sandbox: bool = False) -> Iterator[Workers]:
     """The workers, serving; at the end what is under way is finished."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    # Of the libraries' words only the warnings.
-    logging.getLogger("lenalidomide_cds").setLevel(logging.INFO)
     # What is written is about patients: nobody else on this machine reads it.
     os.umask(0o077)
     settings = service_settings(options.config, protocol=options.protocol, host=options.host, sandbox=sandbox)
-    if settings.storage is not None:
-        # A folder that cannot be made after all stops the start too.
-        settings.storage.make_folder()
+    set_up_logging(settings.logging)
+    assert settings.storage is not None
+    # A folder that cannot be made after all stops the start too.
+    settings.storage.make_folder()
     # Container platforms stop a service by this signal.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _listening(options) as listening, Workers(settings.workers, partial(_work, settings, listening)) as workers:
+    with (
+        _listening(options) as listening,
+        shared_folder(settings.storage.folder) as folder,
+        Workers(settings.workers, partial(_work, replace(settings, metrics_folder=folder), listening)) as workers,
+    ):
         print("\n".join(_greeting(options, settings)), flush=True)
         yield workers
 

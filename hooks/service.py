@@ -14,20 +14,22 @@ from uuid import uuid4
 
 from cds import load_protocols
 from cds.terminology import load_terminology
-from hooks.answering import answered
+from hooks.answering import Answer, answered
 from hooks.auth import Authenticator
 from hooks.circumstances import NOW, as_told, parse_now, refuse_what_is_told, told
 from hooks.clients import Client
-from hooks.decisions import Call
+from hooks.decisions import Call, outcome_of, software_version
 from hooks.discovery import discovery
+from hooks.exchange import Tracing, current
 from hooks.feedback import feedback_records
 from hooks.fetching import Fetcher
 from hooks.health import Health, one_line
 from hooks.key_sets import KeySets
+from hooks.metrics import Metrics, Queue, count_answer, fired_rules, repeated
 from hooks.problems import EncodedError, MalformedError, NotFoundError, UnrecordedError
 from hooks.recorder import Recorder
 from hooks.settings import Settings
-from hooks.stages import Stopwatch
+from hooks.stages import Stages, Stopwatch
 from hooks.used_tokens import used_tokens
 from hooks.wire import SERVICES, Json, decode, encode
 
@@ -53,24 +55,32 @@ class Outgoing:
 
     text: str
     decision: str
-    stages: tuple[tuple[str, float], ...]
+    stages: Stages
 
 
 class Service:
     """All parts of one worker. Knowledge is read here, so that a faulty file stops the start and not an answer."""
 
     def __init__(self, settings: Settings) -> None:
-        load_protocols()
+        protocols = load_protocols()
         self.settings = settings
         self.health = Health()
         self._discovery = encode(discovery(settings.client.terminology or load_terminology()))
         self._parts = ExitStack()
+        self.metrics = Metrics(self.health, protocols.values(), settings.metrics_folder)
+        self._parts.callback(self.metrics.close)
+        self.tracing = _tracing(settings)
+        if self.tracing is not None:
+            self._parts.callback(self.tracing.close)
         self._recorder = Recorder(settings.storage, self.health) if settings.storage else None
         if self._recorder is not None:
             self._parts.callback(self._recorder.close)
         self._fetcher = Fetcher(settings.fetching, self.health)
         self._parts.callback(self._fetcher.close)
         self._authenticator = _authenticator(settings, self.health)
+        if settings.metrics_folder is not None:
+            # Another worker may be asked, and cannot ask this one.
+            self._parts.enter_context(repeated(self._write_metrics, self.health))
 
     def discovery(self, authorization: str | None) -> str:
         """The discovery document."""
@@ -102,7 +112,9 @@ class Service:
             self._recorder.decision(
                 Call(identifier, service, client, request, incoming.arrived, now, explain, answer, text, took)
             )
-        return Outgoing(text, identifier, watch.stop())
+        stages = watch.stop()
+        self._observe(answer, identifier, stages)
+        return Outgoing(text, identifier, stages)
 
     def circumstances(self, document: Mapping[str, Any], caller: Client, arrived: datetime) -> tuple[Client, datetime]:
         """The client as a request wants it treated, and its now; in open mode alone the request has a say in either."""
@@ -141,6 +153,11 @@ class Service:
             "waiting": waiting,
         }
 
+    def exposition(self) -> bytes:
+        """The metrics, as Prometheus reads them."""
+        self._write_metrics()
+        return self.metrics.exposition()
+
     def allows_origin(self, origin: str) -> bool:
         """Whether pages of this origin may call (CORS)."""
         if self.settings.open_mode:
@@ -152,9 +169,28 @@ class Service:
         self._parts.close()
 
     def _caller(self, authorization: str | None, *paths: str) -> Client:
-        if self._authenticator is None:
-            return self.settings.client
-        return self._authenticator.caller(authorization, paths)
+        client = self.settings.client
+        if self._authenticator is not None:
+            client = self._authenticator.caller(authorization, paths)
+        current().client = client.name
+        return client
+
+    def _observe(self, answer: Answer, decision: str, stages: Stages) -> None:
+        """Tell what was answered, without anything of the patient."""
+        count_answer(self.health, answer.evaluation, answer.response["cards"])
+        exchange = current()
+        exchange.outcome, exchange.decision = outcome_of(answer), decision
+        exchange.protocol = answer.evaluation.protocol.id
+        if exchange.trace is not None:
+            exchange.rules = fired_rules(answer.evaluation)
+            exchange.trace.stages(stages)
+
+    def _write_metrics(self) -> None:
+        recorder, storage = self._recorder, self.settings.storage
+        if recorder is not None and storage is not None:
+            self.metrics.write(Queue(recorder.waiting, recorder.spool_bytes, storage.spool_bytes))
+        else:
+            self.metrics.write(Queue())
 
 
 def _authenticator(settings: Settings, health: Health) -> Authenticator | None:
@@ -165,6 +201,15 @@ def _authenticator(settings: Settings, health: Health) -> Authenticator | None:
     keys.warm([client.identity for client in settings.clients if client.identity is not None])
     folder = None if settings.storage is None else settings.storage.folder
     return Authenticator(settings.clients, settings.tokens, keys, used_tokens(settings.tokens, folder, health))
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    """None where nobody asks for traces: the libraries for them are not even imported then."""
+    if not settings.tracing:
+        return None
+    from hooks.tracing import OpenTelemetry  # noqa: PLC0415
+
+    return OpenTelemetry(software_version())
 
 
 def _document(service: str, incoming: Incoming) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,12 +13,24 @@ from cds import load_protocols
 from cds.strict_yaml import KnowledgeError
 from cds.terminology import load_terminology
 from hooks.clients import Client, ClientsError, read_clients
-from hooks.configuration import Configuration, client_of, read_configuration, storage_of
+from hooks.configuration import Configuration, client_of, is_tracing, read_configuration, storage_of
 from hooks.discovery import discovery
 from hooks.health import Health
 from hooks.members import LOOPBACK
 from hooks.secrecy import Seal
-from hooks.settings import MEGABYTE, SANDBOX_IS_OPEN, CommandError, Fetching, Settings, Tokens, with_sandbox
+from hooks.settings import (
+    AUTO,
+    JSON,
+    MEGABYTE,
+    SANDBOX_IS_OPEN,
+    TEXT,
+    CommandError,
+    Fetching,
+    Logging,
+    Settings,
+    Tokens,
+    with_sandbox,
+)
 from hooks.store import Store
 from hooks.used_tokens import used_tokens
 
@@ -52,6 +65,8 @@ def service_settings(
         storage=storage_of(configuration),
         threads=members.threads,
         workers=members.workers,
+        logging=Logging(_log_format(members.log_format), members.log_level),
+        tracing=is_tracing(configuration.problems),
     )
     wants_sandbox = sandbox or members.sandbox
     if configuration.is_given("clients"):
@@ -62,6 +77,13 @@ def service_settings(
     _check_parts(configuration, settings)
     configuration.raise_problems()
     return with_sandbox(settings) if wants_sandbox else settings
+
+
+def _log_format(chosen: str) -> str:
+    """People look at a terminal, machines at anything else."""
+    if chosen != AUTO:
+        return chosen
+    return TEXT if sys.stderr.isatty() else JSON
 
 
 def _clients(configuration: Configuration, defaults: Client) -> tuple[Client, ...]:

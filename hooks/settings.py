@@ -9,6 +9,8 @@ from hooks.clients import ANY_CLIENT, Client
 
 MEGABYTE = 1024 * 1024
 SANDBOX_IS_OPEN = "is for trying out, on this machine and without CDS_CLIENTS: its page is no place for patients"
+AUTO, JSON, TEXT = "auto", "json", "text"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class CommandError(Exception):
@@ -64,8 +66,19 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class Logging:
+    """How lines are written, and the least level of our own."""
+
+    format: str = JSON
+    level: str = "INFO"
+
+
+@dataclass(frozen=True)
 class Settings:
-    """``client`` is the caller in open mode; ``body_limit`` in bytes; without ``storage`` nothing is recorded."""
+    """``client`` is the caller in open mode; ``body_limit`` in bytes; without ``storage`` nothing is recorded.
+
+    ``tracing``: OpenTelemetry's own variables name a collector. ``metrics_folder`` is shared with the other workers.
+    """
 
     client: Client = ANY_CLIENT
     clients: tuple[Client, ...] = ()
@@ -77,6 +90,9 @@ class Settings:
     threads: int = 32
     sandbox: bool = False
     workers: int = 2
+    logging: Logging = field(default_factory=Logging)
+    tracing: bool = False
+    metrics_folder: Path | None = None
 
     @property
     def open_mode(self) -> bool:

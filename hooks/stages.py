@@ -9,6 +9,10 @@ Enter = Callable[[str], None]
 """Told the name of each stage as it begins."""
 
 
+Stages = tuple[tuple[str, float], ...]
+"""Each stage and its milliseconds, in the order in which they began."""
+
+
 def untimed(_: str) -> None:
     """For an answer of which nobody asks how long it took."""
 
@@ -23,7 +27,7 @@ class Stopwatch:
         """A stage begins."""
         self._began.append((stage, perf_counter()))
 
-    def stop(self) -> tuple[tuple[str, float], ...]:
-        """Each stage and its milliseconds; the last one ends now."""
+    def stop(self) -> Stages:
+        """The last stage ends now."""
         ends = [*(began for _, began in self._began[1:]), perf_counter()]
         return tuple((stage, (end - began) * 1000) for (stage, began), end in zip(self._began, ends, strict=True))

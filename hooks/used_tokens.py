@@ -14,7 +14,7 @@ from time import time  # noqa: TID251 -- when a token expires is said by the clo
 from typing import Protocol
 
 from hooks.breaker import Breaker
-from hooks.health import Health, one_line
+from hooks.health import Counted, Health, one_line
 from hooks.settings import SettingsError, Tokens
 
 Clock = Callable[[], float]
@@ -59,7 +59,7 @@ class UsedTokens:
                 self._breaker.worked()
                 self._health.works(_PART)
                 return is_new
-        self._health.count("tokens checked in memory only")
+        self._health.count(Counted.TOKENS_IN_MEMORY)
         return True
 
 

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from hooks.health import Counted
 from tests.support.fetching import TOKEN, Hospital, failures, not_checked
 from tests.support.fhir_server import FhirServerProcess
 
@@ -57,7 +58,7 @@ def test_a_server_that_is_not_configured_is_not_called(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "secret" not in caplog.text
     assert "\n" not in caplog.records[0].getMessage()
-    assert hospital.health.counts["data not fetched"] == len(failures(completed))
+    assert hospital.health.counted == {(Counted.FHIR_FETCHES, ("not_configured",)): len(failures(completed))}
 
 
 @pytest.mark.parametrize("form", ["HTTP://127.0.0.1:{port}/{path}", "http://127.0.0.1:{port}/{path}/"])

@@ -9,6 +9,7 @@ import pytest
 
 from cds.snapshot import Supply
 from cds.terminology import load_terminology
+from hooks.health import Counted
 from hooks.prefetch import KIND_OF_KEY, OBSERVATION_KEYS, read_prefetch
 from hooks.settings import Fetching
 from tests.support.fetching import TOKEN, Hospital, bundled, cards_of, failures, not_checked, summaries
@@ -211,7 +212,10 @@ def test_one_line_is_logged_and_neither_patient_nor_token_is_in_it(
 def test_what_was_fetched_and_what_not_is_counted(fhir_server: FhirServerProcess) -> None:
     hospital = Hospital(fhir_server, "status=403", target=COUNTS)
     hospital.completed()
-    assert hospital.health.counts == {"data fetched": len(KIND_OF_KEY) - 1, "data not fetched": 1}
+    assert hospital.health.counted == {
+        (Counted.FHIR_FETCHES, ("fetched",)): len(KIND_OF_KEY) - 1,
+        (Counted.FHIR_FETCHES, ("forbidden",)): 1,
+    }
 
 
 # --- What a record system itself says of its failures ---

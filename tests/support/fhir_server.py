@@ -43,7 +43,7 @@ class FhirServerProcess:
         return f"http://127.0.0.1:{self.port}/{behaviour}@{quote(target, safe='')}/{quote(name, safe='')}"
 
     def requests(self, name: str) -> list[Json]:
-        """Every request with this name in its path, at whichever port: ``port``, ``path``, ``authorization``, ``cookie``."""
+        """Every request with this name in its path, at whichever port: ``port``, ``path`` and headers."""
         listed: list[Json] = json.loads(self._control(f"requests/{quote(name, safe='')}"))
         return listed
 

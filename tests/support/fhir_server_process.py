@@ -74,6 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "path": self.path,
                     "authorization": self.headers.get("Authorization"),
                     "cookie": self.headers.get("Cookie"),
+                    "traceparent": self.headers.get("traceparent"),
                     "connection": list(self.client_address),
                 }
             )
