@@ -8,6 +8,16 @@ from collections.abc import Mapping
 from enum import Enum
 from threading import Lock
 
+from cds.snapshot import REQUIRED_KINDS
+
+OTHER = "other"
+"""What is not one of ours: whatever is sent, the values of a label stay few and say nothing of a patient."""
+
+_KINDS = {
+    *REQUIRED_KINDS,
+    *("AdverseEvent", "Device", "DeviceUsage", "DeviceUseStatement", "Flag", "Medication", "MedicationDispense"),
+    *("MedicationStatement", "ResearchSubject", "ServiceRequest"),
+}
 _log = logging.getLogger("lenalidomide_cds")
 
 
@@ -81,6 +91,11 @@ class Health:
         for (what, _), times in self.counted.items():
             totals[what.words] += times
         return dict(totals)
+
+
+def kind_named(kind: str) -> str:
+    """A resource type as a label or a span may name it."""
+    return kind if kind in _KINDS else OTHER
 
 
 def one_line(text: object, longest: int = 200) -> str:

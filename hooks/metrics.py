@@ -21,10 +21,9 @@ from cds.evaluation import Evaluation
 from cds.faults import whereabouts
 from cds.findings import Outcome
 from cds.protocol import Protocol
-from cds.snapshot import REQUIRED_KINDS
 from hooks.decisions import OUTCOMES, software_version
 from hooks.fetch_failures import Failure, outcome_of
-from hooks.health import Counted, Health
+from hooks.health import OTHER, Counted, Health, kind_named
 from hooks.problems import Problem
 from hooks.shared_metrics import WorkerFiles
 from hooks.wire import SERVICES, Json
@@ -32,17 +31,10 @@ from hooks.wire import SERVICES, Json
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 REFUSED, FAULT = "refused", "fault"
 """Outcomes of calls that are not answered, beside those of the decision record."""
-OTHER = "other"
-"""Any service or kind of resource that is not one of ours: whatever is sent, the values of a label stay few."""
 
 _WRITTEN_EVERY = 5.0  # seconds
 _NAMESPACE = "lenalidomide_cds"
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-_KINDS = {
-    *REQUIRED_KINDS,
-    *("AdverseEvent", "Device", "DeviceUsage", "DeviceUseStatement", "Flag", "Medication", "MedicationDispense"),
-    *("MedicationStatement", "ResearchSubject", "ServiceRequest"),
-}
 # An increase is seen only of what stood at nothing before.
 _FROM_THE_START = (
     *((Counted.FHIR_FETCHES, outcome_of(failure)) for failure in (None, *Failure)),
@@ -161,7 +153,7 @@ def count_answer(health: Health, evaluation: Evaluation, cards: Iterable[Json]) 
         health.count(Counted.CARDS, card["source"]["topic"]["code"], card["indicator"])
     for unread in evaluation.unread:
         kind = unread.reference.partition("/")[0].partition(" ")[0]
-        health.count(Counted.UNREAD, kind if kind in _KINDS else OTHER, unread.fault.name.lower())
+        health.count(Counted.UNREAD, kind_named(kind), unread.fault.name.lower())
 
 
 def fired_rules(evaluation: Evaluation) -> tuple[str, ...]:

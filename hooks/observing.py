@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from hooks.exchange import Exchange
-from hooks.metrics import FAULT, OTHER, REFUSED
+from hooks.health import OTHER
+from hooks.metrics import FAULT, REFUSED
 from hooks.service import SERVICES_PATH, Service
 from hooks.wire import SERVICES
 

@@ -17,6 +17,7 @@ from opentelemetry.util.types import AttributeValue
 
 from hooks.exchange import Exchange
 from hooks.fetch_failures import FETCHED
+from hooks.health import kind_named
 from hooks.stages import Stages
 from hooks.wire import SERVICES
 
@@ -57,8 +58,9 @@ class CallTrace:
 
     def fetch(self, kind: str, server: str) -> FetchSpan:
         """A client span."""
-        span = self._tracer.start_span(f"GET {kind}", self._inside, SpanKind.CLIENT)
-        span.set_attributes({"http.request.method": "GET", "cds.fhir.kind": kind, "cds.fhir.server": server})
+        named = kind_named(kind)
+        span = self._tracer.start_span(f"GET {named}", self._inside, SpanKind.CLIENT)
+        span.set_attributes({"http.request.method": "GET", "cds.fhir.kind": named, "cds.fhir.server": server})
         return FetchSpan(span)
 
     def stages(self, stages: Stages) -> None:

@@ -1,8 +1,9 @@
-"""What holds for every test run: which tests share a process, and how many cards ordinary patients get."""
+"""What holds for every test run: which tests share a process, what no log may hold, how many cards ordinary patients get."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,16 @@ from xdist.scheduler import LoadFileScheduling
 
 from hooks import answer
 from tests.support.fixtures import REQUESTS, ask, load, service_of
+from tests.support.log_watch import LogWatch
 from tests.support.renewals import ordinary_renewals
 from tests.support.request_builder import build_request
 
 # They look at the answers to all cases, which are dear to make.
 _LOOK_AT_ALL_ANSWERS = {"test_card_profile.py", "test_card_texts.py", "test_conformance.py", "test_suggestions.py"}
 _REPLICAS = "replicas"  # a folder whose tests share two services and a proxy
+
+
+_LOG_WATCH = LogWatch()
 
 
 class _ByFile(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist carries no types
@@ -32,6 +37,20 @@ class _ByFile(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist carries 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:
     """Share out files, not tests."""
     return _ByFile(config, log)
+
+
+def pytest_configure() -> None:
+    """Listen to what is logged, in each process that runs tests."""
+    _LOG_WATCH.start()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """Fail the test during which a line of the log named a patient."""
+    yield
+    leaks = _LOG_WATCH.leaks()
+    if leaks:
+        pytest.fail("the log names a patient: " + "\n".join(leaks[:3]), pytrace=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -191,7 +191,7 @@ def test_whatever_is_sent_the_values_of_labels_are_few_and_our_own() -> None:
     http = create_app(Settings()).test_client()
     for file in [*INVALID.glob("*"), *ODD.glob("*.json")]:
         for service in (*SERVICES, "Edda-Marsh", "pt-edda-marsh"):
-            http.post(f"/cds-services/{service}", data=file.read_bytes(), headers={"X-Request-Id": "pt-edda-marsh"})
+            http.post(f"/cds-services/{service}", data=file.read_bytes())
     request = bundled(IN_ORDER)
     for index, kind in enumerate(("Marsh", "Patient/pt-edda-marsh", "Observation", 7)):
         request["prefetch"][f"pt-edda-marsh-{index}"] = {

@@ -40,6 +40,7 @@ def test_a_rule_that_fails_is_seen_and_logged_and_hides_nothing(
     broken = tuple(dataclasses.replace(one, check=_fails) if one.id == rule else one for one in rules.RULES)
     monkeypatch.setattr(evaluation, "RULES", broken)
 
+    caplog.clear()
     with caplog.at_level(logging.ERROR):
         answered = _asked(name)
 
