@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from cds.evaluation import Evaluation
@@ -58,6 +58,8 @@ class Metrics:
         self._health = health
         self._files = None if folder is None else self._in(folder)
         self._registry = CollectorRegistry()
+        # When each series began is of no use, and as many series again.
+        disable_created_metrics()
         self._lock = Lock()
         self._seconds = self._timers()
         self._counters = {

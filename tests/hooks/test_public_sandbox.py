@@ -102,7 +102,7 @@ def test_in_open_mode_any_token_is_taken_and_none_changes_the_answer(token: str)
 
 def test_the_page_may_read_under_which_id_an_answer_is_recorded_and_no_cache_keeps_the_answer() -> None:
     response = page().call("POST", SIGN, load(ADVISED))
-    assert response.headers["Access-Control-Expose-Headers"] == "X-Decision-Id"
+    assert response.headers["Access-Control-Expose-Headers"] == "X-Decision-Id, X-Request-Id"
     assert UUID(response.headers["X-Decision-Id"]).version
     assert response.headers["Cache-Control"] == "no-store"
 
