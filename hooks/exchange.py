@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
+from cds.faults import whereabouts
 from hooks.stages import Stages
+
+_log = logging.getLogger("lenalidomide_cds")
 
 
 class Fetch(Protocol):
@@ -81,6 +85,21 @@ _CURRENT: ContextVar[Exchange] = ContextVar("_CURRENT")
 def current() -> Exchange:
     """The exchange under way; where there is none, one that nobody looks at."""
     return _CURRENT.get(None) or Exchange()
+
+
+class Harmless:
+    """Around all that only observes: what goes wrong there is logged, and the exchange goes on."""
+
+    def __enter__(self) -> None:
+        """Nothing is prepared: it is entered several times in a call, and has to cost next to nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        _log.error("not observed: %s", whereabouts(error))
+        return True
 
 
 def begin_fetch(kind: str, server: str) -> Fetch:

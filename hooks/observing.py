@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hooks.exchange import Exchange
+from hooks.exchange import Exchange, Harmless
 from hooks.health import OTHER
 from hooks.metrics import FAULT, REFUSED
 from hooks.service import SERVICES_PATH, Service
@@ -40,13 +40,19 @@ class Observed:
             return start_response(line, [*headers, (REQUEST_ID, exchange.request_id)], fault)
 
         with Exchange(_request_id(environ), _service_called(environ)) as exchange:
-            if exchange.service and self._service.tracing is not None:
-                exchange.trace = self._service.tracing.begin(exchange.service, _trace_context(environ))
+            if not exchange.service:
+                return self._application(environ, start)
+            with Harmless():
+                self._began(exchange, environ)
             try:
                 return self._application(environ, start)
             finally:
-                if exchange.service:
+                with Harmless():
                     self._ended(exchange, status, perf_counter() - began)
+
+    def _began(self, exchange: Exchange, environ: WSGIEnvironment) -> None:
+        if self._service.tracing is not None:
+            exchange.trace = self._service.tracing.begin(exchange.service, _trace_context(environ))
 
     def _ended(self, exchange: Exchange, status: int, seconds: float) -> None:
         if status != _OK:

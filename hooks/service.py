@@ -20,7 +20,7 @@ from hooks.circumstances import NOW, as_told, parse_now, refuse_what_is_told, to
 from hooks.clients import Client
 from hooks.decisions import Call, outcome_of, software_version
 from hooks.discovery import discovery
-from hooks.exchange import Tracing, current
+from hooks.exchange import Harmless, Tracing, current
 from hooks.feedback import feedback_records
 from hooks.fetching import Fetcher
 from hooks.health import Health, one_line
@@ -113,7 +113,8 @@ class Service:
                 Call(identifier, service, client, request, incoming.arrived, now, explain, answer, text, took)
             )
         stages = watch.stop()
-        self._observe(answer, identifier, stages)
+        with Harmless():
+            self._observe(answer, identifier, stages)
         return Outgoing(text, identifier, stages)
 
     def circumstances(self, document: Mapping[str, Any], caller: Client, arrived: datetime) -> tuple[Client, datetime]:
@@ -177,13 +178,13 @@ class Service:
 
     def _observe(self, answer: Answer, decision: str, stages: Stages) -> None:
         """Tell what was answered, without anything of the patient."""
-        count_answer(self.health, answer.evaluation, answer.response["cards"])
         exchange = current()
         exchange.outcome, exchange.decision = outcome_of(answer), decision
         exchange.protocol = answer.evaluation.protocol.id
         if exchange.trace is not None:
             exchange.rules = fired_rules(answer.evaluation)
             exchange.trace.stages(stages)
+        count_answer(self.health, answer.evaluation, answer.response["cards"])
 
     def _write_metrics(self) -> None:
         recorder, storage = self._recorder, self.settings.storage

@@ -66,6 +66,17 @@ def test_a_fault_of_the_service_is_an_outcome_of_its_own(monkeypatch: pytest.Mon
     assert scraped(http).value("calls_refused_total", status="500") == 1
 
 
+@pytest.mark.parametrize("broken", ["hooks.service.count_answer", "hooks.metrics.Metrics.called"])
+def test_an_answer_goes_out_whatever_happens_to_what_is_told_of_it(
+    broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(broken, lambda *_: 1 / 0)
+    response = create_app(Settings()).test_client().post(f"/cds-services/{ORDER_SIGN}", json=bundled(ADVISED))
+    assert response.status_code == 200
+    assert len(response.get_json()["cards"]) == 1
+    assert "not observed: ZeroDivisionError" in caplog.text
+
+
 def test_pages_that_are_no_hook_call_are_not_timed_as_one() -> None:
     http = create_app(Settings()).test_client()
     for path in ("/cds-services", "/healthz", "/readyz", "/metrics", f"/cds-services/{ORDER_SIGN}"):
