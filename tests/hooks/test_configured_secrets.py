@@ -11,21 +11,21 @@ import pytest
 from hooks.cli import main
 from hooks.configuration import read_configuration
 from hooks.members import SECRETS, variable
-from hooks.secrecy import new_key
 from hooks.service_settings import service_settings
 from hooks.settings import SettingsError
 
+_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="  # always the same: tests that are shared out must have the same names
 _CANARY = "canary7d1"
 _VALID = {
     "CDS_PSEUDONYM_KEY": f"{_CANARY}-{'k' * 32}",
-    "CDS_REQUEST_KEYS": new_key(),
+    "CDS_REQUEST_KEYS": _KEY,
     "CDS_REDIS_URL": f"redis://:{_CANARY}@cache.example/0",
     "DATABASE_URL": f"postgresql://cds:{_CANARY}@db.example/cds?application_name={_CANARY}",
 }
 _UNUSABLE = [
     ("CDS_PSEUDONYM_KEY", _CANARY),
     ("CDS_REQUEST_KEYS", _CANARY),
-    ("CDS_REQUEST_KEYS", f"{new_key()},{_CANARY}"),
+    ("CDS_REQUEST_KEYS", f"{_KEY},{_CANARY}"),
     ("CDS_REDIS_URL", _CANARY),
     ("CDS_REDIS_URL", f"http://:{_CANARY}@cache"),
     ("CDS_REDIS_URL", f"redis://:{_CANARY}/x@cache"),

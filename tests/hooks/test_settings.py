@@ -11,7 +11,6 @@ import pytest
 from hooks.cli import main
 from hooks.clients import ANY_CLIENT
 from hooks.members import NAMES, variable
-from hooks.secrecy import new_key
 from hooks.service_settings import service_settings
 from hooks.settings import Settings, SettingsError, Storage
 
@@ -24,6 +23,8 @@ _CANNOT_BE_USED = [
     ("CDS_DATA", __file__, "is not a folder"),
     ("CDS_DATA", f"{__file__}/below", "is not a folder"),
     ("CDS_THREADS", "0", "a whole number of threads"),
+    ("CDS_LOG_FORMAT", "xml", "expected auto or json or text"),
+    ("CDS_LOG_LEVEL", "loud", "expected DEBUG or INFO or WARNING or ERROR"),
     ("CDS_WORKERS", "many", "a whole number of worker processes"),
     ("CDS_PUBLIC_URL", "cds.example", "is not an https URL"),
     ("CDS_PSEUDONYM_KEY", "", "CDS_PSEUDONYM_KEY is missing"),
@@ -149,7 +150,7 @@ def test_of_every_setting_a_value_that_cannot_be_used_is_tried() -> None:
     ("named", "secret"),
     [
         ("CDS_PSEUDONYM_KEY", "from a file, and long enough to be a key"),
-        ("CDS_REQUEST_KEYS", new_key()),
+        ("CDS_REQUEST_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
         ("CDS_REDIS_URL", "redis://:password@cache"),
         ("DATABASE_URL", "postgresql://cds:password@db/cds"),
     ],
