@@ -210,7 +210,8 @@ def _client(url: str, *, is_of_the_hospital: bool) -> Client:
         address = url + request.environ["REQUEST_URI"]
         try:
             answer = session.request(request.method, address, data=body, headers=headers, timeout=_PATIENCE)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            # Also where the answer had begun.
             return Response(status=requests.codes.bad_gateway)
         return Response(answer.content, answer.status_code, _end_to_end(answer.headers.items()))
 
