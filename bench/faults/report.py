@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean, quantiles
 
-from bench.load.running import Use
-from bench.load.traffic import Tally
+from bench.faults.running import Use
+from bench.faults.traffic import Tally
 
 _ON_ITS_WAY = 3.0  # seconds in which a killed worker's calls are cut off
 

@@ -19,7 +19,7 @@ import requests
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from bench.load.traffic import ISSUER, KEY_ID, PUBLIC
+from bench.faults.traffic import ISSUER, KEY_ID, PUBLIC
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 150  # seconds: a dead worker's spool is taken over within two minutes

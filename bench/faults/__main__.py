@@ -1,6 +1,6 @@
 """Mixed load on a running service while its database, its FHIR server and its workers fail: is anything lost, wrong or refused?
 
-    .venv/bin/python -m bench.load [--minutes 30] [--share 0.7] [--rounds 5] [--callers 8] [--report FILE]
+    .venv/bin/python -m bench.faults [--minutes 30] [--share 0.7] [--rounds 5] [--callers 8] [--report FILE]
 
 Makes a PostgreSQL cluster of its own, starts the service with an authenticated client and a FHIR server, finds out how many calls
 a second this machine can make and answer, and makes a share of it: bundled requests moved to today (each answer is compared with
@@ -29,9 +29,9 @@ from typing import LiteralString
 import psycopg
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bench.load.report import Fault, Outcome, failures, report
-from bench.load.running import Service, Use, service, until
-from bench.load.traffic import Callers, Tally, bundled_requests, resources, template
+from bench.faults.report import Fault, Outcome, failures, report
+from bench.faults.running import Service, Use, service, until
+from bench.faults.traffic import Callers, Tally, bundled_requests, resources, template
 from tests.support.cluster import Cluster, cluster, programs
 from tests.support.fhir_server import FhirServerProcess, running_fhir_server
 
