@@ -43,7 +43,7 @@ def serve(app: Flask, listening: socket, *, threads: int, body_limit: int, stopp
         inbuf_overflow=body_limit * 2,
     )
     assert isinstance(server, BaseWSGIServer)
-    _keep_knowledge_from_the_collector()
+    keep_knowledge_from_the_collector()
     while not stopping.is_set():
         _turn(connections)
     wasyncore.dispatcher.close(server)
@@ -54,7 +54,7 @@ def serve(app: Flask, listening: socket, *, threads: int, body_limit: int, stopp
     wasyncore.close_all(connections)
 
 
-def _keep_knowledge_from_the_collector() -> None:
+def keep_knowledge_from_the_collector() -> None:
     """What lives as long as the worker need not be looked at for garbage, neither now nor at each collection."""
     gc.collect()
     gc.freeze()

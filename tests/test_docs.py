@@ -188,7 +188,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
 def test_every_file_named_in_a_document_exists(page: Path) -> None:
     named = re.findall(
-        r"(?<![\w./-])(?:cds|hooks|fhir_fixtures|tests|scripts|deploy|\.ci)/[\w./-]*\w",
+        r"(?<![\w./-])(?:bench|cds|hooks|fhir_fixtures|tests|scripts|deploy|\.ci)/[\w./-]*\w",
         page.read_text(encoding="utf-8"),
     )
 
