@@ -20,7 +20,8 @@ from hooks.auth import Authenticator
 from hooks.health import Health
 from hooks.key_sets import KeySets
 from hooks.service import SERVICES_PATH
-from hooks.settings import Settings, from_environment
+from hooks.service_settings import service_settings
+from hooks.settings import Settings
 from hooks.used_tokens import used_tokens
 from hooks.worker import serve
 from hooks.workers import Workers
@@ -41,7 +42,7 @@ _ANSWER = orjson.dumps(
 
 
 def main() -> None:
-    settings = from_environment()
+    settings = service_settings()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     listening = create_server((HOST, int(sys.argv[1])), backlog=1024)
     with (
@@ -54,7 +55,7 @@ def main() -> None:
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; without settings, by those of the environment."""
-    used = settings or from_environment()
+    used = settings or service_settings()
     caller = authenticator(used)
     app = Flask("empty", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = used.body_limit
@@ -63,7 +64,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     def answer(name: str) -> Response:
         if caller is not None:
             caller.caller(request.headers.get("Authorization"), [f"{SERVICES_PATH}/{name}"])
-        orjson.loads(request.get_data(cache=False))
+        # At once, as the service does.
+        orjson.loads(request.environ["wsgi.input"].read(request.content_length))
         return Response(_ANSWER, content_type="application/json; charset=utf-8")
 
     return app

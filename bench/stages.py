@@ -19,9 +19,9 @@ from bench.effort import Effort
 from bench.empty_handler import authenticator
 from bench.hook_requests import SERVICE, SIZES, Size, bodies, encoded, of_its_own, order_sign
 from bench.processes import PATH
-from hooks.clients import read_clients
+from hooks.clients import ANY_CLIENT, read_clients
 from hooks.service import Incoming, Service
-from hooks.settings import Settings, Storage, Tokens, hospital_client
+from hooks.settings import Settings, Storage, Tokens
 from hooks.worker import keep_knowledge_from_the_collector
 
 Figures = dict[str, Any]
@@ -98,7 +98,7 @@ def _token(algorithm: str, calls: int) -> Figures:
     with TemporaryDirectory() as name:
         folder = Path(name)
         environment = signer.environment(folder)
-        clients = read_clients(Path(environment["CDS_CLIENTS"]), hospital_client())
+        clients = read_clients(Path(environment["CDS_CLIENTS"]), ANY_CLIENT)
         storage = Storage(folder, f"sqlite:///{folder / 'none.sqlite'}")
         tokens = Tokens((environment["CDS_PUBLIC_URL"],))
         caller = authenticator(Settings(clients=clients, tokens=tokens, storage=storage))
