@@ -166,12 +166,11 @@ def fired_rules(evaluation: Evaluation) -> tuple[str, ...]:
 
 @contextmanager
 def repeated(write: Callable[[], None], health: Health) -> Iterator[None]:
-    """Write the metrics every few seconds, in a thread of its own, and once more at the end."""
+    """Write the metrics every few seconds, in a thread of its own."""
     ends = Event()
 
     def run() -> None:
-        while not ends.is_set():
-            ends.wait(_WRITTEN_EVERY)
+        while not ends.wait(_WRITTEN_EVERY):
             try:
                 write()
             except Exception as error:  # noqa: BLE001 -- nobody else would notice that this thread died

@@ -69,6 +69,8 @@ class Service:
         self._parts = ExitStack()
         self.metrics = Metrics(self.health, protocols.values(), settings.metrics_folder)
         self._parts.callback(self.metrics.close)
+        # The parts end in reverse: once more when all others have counted what they do at the end.
+        self._parts.callback(self._write_metrics)
         self.tracing = _tracing(settings)
         if self.tracing is not None:
             self._parts.callback(self.tracing.close)

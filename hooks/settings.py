@@ -10,7 +10,7 @@ from hooks.clients import ANY_CLIENT, Client
 MEGABYTE = 1024 * 1024
 SANDBOX_IS_OPEN = "is for trying out, on this machine and without CDS_CLIENTS: its page is no place for patients"
 AUTO, JSON, TEXT = "auto", "json", "text"
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LEVELS = ("INFO", "WARNING", "ERROR")
 
 
 class CommandError(Exception):

@@ -177,10 +177,10 @@ def test_neither_the_log_nor_the_trace_of_a_fetch_names_a_patient(
 
 @contextmanager
 def _served(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The service as it is run, at DEBUG: its address, and the file of its standard error."""
+    """The service as it is run: its address, and the file of its standard error."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = {**os.environ, "CDS_DATA": str(folder / "data"), "CDS_LOG_LEVEL": "DEBUG", "CDS_EXPLAIN": "1"}
+    environment = {**os.environ, "CDS_DATA": str(folder / "data"), "CDS_EXPLAIN": "1"}
     command = [str(Path(sys.executable).with_name("lenalidomide-cds")), "serve", "--port", str(port)]
     log = folder / "log"
     with log.open("wb") as errors:

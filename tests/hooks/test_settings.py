@@ -24,7 +24,7 @@ _CANNOT_BE_USED = [
     ("CDS_DATA", f"{__file__}/below", "is not a folder"),
     ("CDS_THREADS", "0", "a whole number of threads"),
     ("CDS_LOG_FORMAT", "xml", "expected auto or json or text"),
-    ("CDS_LOG_LEVEL", "loud", "expected DEBUG or INFO or WARNING or ERROR"),
+    ("CDS_LOG_LEVEL", "loud", "expected INFO or WARNING or ERROR"),
     ("CDS_WORKERS", "many", "a whole number of worker processes"),
     ("CDS_PUBLIC_URL", "cds.example", "is not an https URL"),
     ("CDS_PSEUDONYM_KEY", "", "CDS_PSEUDONYM_KEY is missing"),

@@ -82,6 +82,16 @@ def test_who_takes_the_place_of_a_dead_worker_goes_on_with_its_counters(folder: 
     ]
 
 
+def test_a_worker_that_ends_has_written_everything_that_it_counted(folder: Path, tmp_path: Path) -> None:
+    with worker(folder, tmp_path / "data") as one, worker(folder, tmp_path / "data") as other:
+        one.post(ADVISED)
+        one.stop()
+        told = other.scrape()
+        assert told.value("records_written_total") == 1
+        assert told.value("findings_total", rule="vte.prophylaxis-missing") == 1
+        assert told.value("workers") == 1
+
+
 def test_a_folder_is_of_one_service_and_gone_when_it_ends(tmp_path: Path) -> None:
     with shared_folder(tmp_path) as one, shared_folder(tmp_path) as other:
         assert one is not None

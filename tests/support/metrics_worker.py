@@ -41,6 +41,12 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
+    def stop(self) -> None:
+        """As the service does it at its end."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
     def _told(self, command: str) -> str:
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None
@@ -66,7 +72,7 @@ def worker(folder: Path, data: Path) -> Iterator[Worker]:
 
 
 def main() -> None:
-    metrics._WRITTEN_EVERY = 0.05
+    metrics._WRITTEN_EVERY = 0.2
     app = create_app(replace(service_settings(), metrics_folder=Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
     http = app.test_client()
     _say("ready")
