@@ -182,12 +182,6 @@ def _promtool(*arguments: str) -> str:
     return done.stdout
 
 
-@needs_promtool
-@pytest.mark.parametrize("file", RULE_TESTS, ids=lambda file: file.name)
-def test_alerts_fire_when_they_should_and_not_otherwise(file: Path) -> None:
-    assert "SUCCESS" in _promtool("test", "rules", str(file))
-
-
 def _fired_in(file: Path) -> Iterator[str]:
     """The alerts that some test of the file expects to fire."""
     for test in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]:
