@@ -20,7 +20,7 @@ def set_up_logging(settings: Logging) -> None:
     """Log to standard error: our own lines from the level that is set, of the libraries' only the warnings."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(settings.format))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     _log.setLevel(settings.level)
     logging.captureWarnings(capture=True)
     # Python's own words about a fault repeat its message, which may hold anything.

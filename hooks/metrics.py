@@ -25,7 +25,7 @@ from hooks.decisions import OUTCOMES, software_version
 from hooks.fetch_failures import Failure, outcome_of
 from hooks.health import OTHER, Counted, Health, kind_named
 from hooks.problems import Problem
-from hooks.shared_metrics import WorkerFiles
+from hooks.shared_metrics import WorkerFiles, keep_in_memory
 from hooks.wire import SERVICES, Json
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -56,7 +56,7 @@ class Metrics:
 
     def __init__(self, health: Health, protocols: Iterable[Protocol], folder: Path | None = None) -> None:
         self._health = health
-        self._files = None if folder is None else self._in(folder)
+        self._files = self._shared_in(folder)
         self._registry = CollectorRegistry()
         # When each series began is of no use, and as many series again.
         disable_created_metrics()
@@ -106,13 +106,15 @@ class Metrics:
         if self._files is not None:
             self._files.close()
 
-    def _in(self, folder: Path) -> WorkerFiles | None:
-        """None where the disk fails: then this worker answers for itself alone."""
+    def _shared_in(self, folder: Path | None) -> WorkerFiles | None:
+        """None where nothing is shared, or the disk fails: then this worker answers for itself alone."""
         try:
-            return WorkerFiles(folder)
+            if folder is not None:
+                return WorkerFiles(folder)
         except OSError as error:
             self._health.fails("metrics", f"cannot be shared in {folder}: {error.strerror}")
-            return None
+        keep_in_memory()
+        return None
 
     def _timers(self) -> dict[tuple[str, str], Histogram]:
         """One for each service and outcome, made once: to look it up by its labels costs as much as to use it."""

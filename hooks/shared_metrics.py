@@ -84,6 +84,11 @@ class WorkerFiles:
         os.close(self._place)
 
 
+def keep_in_memory() -> None:
+    """Share nothing from now on, whatever the environment said when prometheus_client was imported."""
+    values.ValueClass = values.MutexValue
+
+
 def _taken(folder: Path) -> tuple[int, int]:
     """The number, and the descriptor that holds its place until it is closed or the process ends."""
     for number in count():

@@ -39,8 +39,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile
     return _ByFile(config, log)
 
 
-def pytest_configure() -> None:
-    """Listen to what is logged, in each process that runs tests."""
+def pytest_runtest_setup() -> None:
+    """Listen to what is logged."""
     _LOG_WATCH.start()
 
 

@@ -33,6 +33,7 @@ class Log:
         self._written = StringIO()
 
     def set_up(self, settings: Logging) -> None:
+        logging.getLogger().handlers[:] = []
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(sys, "stderr", self._written)
             set_up_logging(settings)
@@ -53,7 +54,6 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     root, ours = logging.getLogger(), logging.getLogger("lenalidomide_cds")
     handlers, level, our_level = root.handlers[:], root.level, ours.level
-    root.handlers[:] = []
     log = Log()
     log.set_up(Logging())
     yield log

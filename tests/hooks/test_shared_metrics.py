@@ -82,6 +82,16 @@ def test_who_takes_the_place_of_a_dead_worker_goes_on_with_its_counters(folder: 
     ]
 
 
+def test_who_takes_a_dead_workers_place_does_not_take_over_its_troubles(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "spool").write_text("a file where the folder should be")
+    with worker(folder, tmp_path / "broken") as one:
+        assert one.scrape().value("degraded", part="spool") == 1
+        one.kill()
+    with worker(folder, tmp_path / "sound") as other:
+        assert other.scrape().value("degraded") == 0
+
+
 def test_a_worker_that_ends_has_written_everything_that_it_counted(folder: Path, tmp_path: Path) -> None:
     with worker(folder, tmp_path / "data") as one, worker(folder, tmp_path / "data") as other:
         one.post(ADVISED)
@@ -121,6 +131,15 @@ def test_where_no_folder_can_be_made_each_worker_answers_for_itself(
     with shared_folder(tmp_path / "missing") as folder:
         assert folder is None
     assert "workers cannot share their metrics" in caplog.text
+
+
+def test_who_shares_nothing_keeps_its_metrics_to_itself_whatever_was_shared_before(folder: Path) -> None:
+    sharing = create_app(Settings(metrics_folder=folder))
+    sharing.test_client().get("/nowhere")
+    assert scraped(sharing.test_client()).value("calls_refused_total") == 1
+    sharing.extensions["service"].close()
+    alone = create_app(Settings())
+    assert scraped(alone.test_client()).value("calls_refused_total") == 0
 
 
 def test_a_disk_that_is_full_stops_no_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

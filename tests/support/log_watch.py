@@ -18,10 +18,12 @@ class LogWatch(logging.Handler):
         self._lines: list[str] = []
 
     def start(self) -> None:
-        """Listen to everything."""
+        """Listen to everything, also after a test has set up a log of its own."""
         root = logging.getLogger()
-        root.addHandler(self)
+        if self not in root.handlers:
+            root.addHandler(self)
         root.setLevel(logging.DEBUG)
+        logging.getLogger("lenalidomide_cds").setLevel(logging.NOTSET)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line; one that cannot be made is not written by the service either."""
