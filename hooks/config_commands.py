@@ -15,7 +15,7 @@ from hooks.tables import as_text
 def check_configuration(options: argparse.Namespace) -> int:
     """Print what a service would start with; all that would stop it is one error."""
     settings = service_settings(options.config)
-    print(as_text(("setting", "value", "from"), _rows(read_configuration(options.config))))
+    print(as_text(("setting", "from", "value"), _rows(read_configuration(options.config))))
     print()
     print(_callers(settings))
     print("ok")
@@ -24,7 +24,7 @@ def check_configuration(options: argparse.Namespace) -> int:
 
 def _rows(configuration: Configuration) -> Iterator[tuple[str, str, str]]:
     for name in NAMES:
-        yield name, _value(configuration, name), configuration.source(name)
+        yield name, configuration.source(name), _value(configuration, name)
 
 
 def _value(configuration: Configuration, name: str) -> str:

@@ -11,9 +11,9 @@ from hooks.members import NAMES
 
 
 def _rows(output: str) -> dict[str, tuple[str, str]]:
-    """Value and source of every setting."""
-    lines = output.partition("\n\n")[0].splitlines()[1:]
-    return {line.split()[0]: (" ".join(line.split()[1:-1]), line.split()[-1]) for line in lines}
+    """Source and value of every setting."""
+    rows = [line.split(maxsplit=2) for line in output.partition("\n\n")[0].splitlines()[1:]]
+    return {name: (source, value) for name, source, value in rows}
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +29,12 @@ def test_without_any_setting_it_shows_the_defaults_of_open_mode(
     output = capsys.readouterr().out
     rows = _rows(output)
     assert tuple(rows) == NAMES
-    assert rows["data"] == (str(folder / "data"), "environment")
-    assert {name for name, (_, source) in rows.items() if source != "default"} == {"data"}
+    assert rows["data"] == ("environment", str(folder / "data"))
+    assert {name for name, (source, _) in rows.items() if source != "default"} == {"data"}
     assert (rows["threads"], rows["database_url"], rows["clients"]) == (
-        ("32", "default"),
-        ("not set", "default"),
-        ("none", "default"),
+        ("default", "32"),
+        ("default", "not set"),
+        ("default", "none"),
     )
     assert "open mode" in output
     assert output.splitlines()[-1] == "ok"
@@ -50,12 +50,12 @@ def test_it_shows_where_each_setting_comes_from_and_who_may_call(
     assert main(["config", "check", "--config", str(file)]) == 0
     output = capsys.readouterr().out
     rows = _rows(output)
-    assert rows["threads"] == ("6", "environment")
-    assert rows["explain"] == ("1", "file")
-    assert rows["public_url"] == ("https://cds.example", "environment")
-    assert rows["pseudonym_key"] == ("set", "environment")
-    assert rows["request_keys"] == ("set", "file")
-    assert rows["request_keys_file"] == (str(folder / "keys"), "file")
+    assert rows["threads"] == ("environment", "6")
+    assert rows["explain"] == ("file", "1")
+    assert rows["public_url"] == ("environment", "https://cds.example")
+    assert rows["pseudonym_key"] == ("environment", "set")
+    assert rows["request_keys"] == ("file", "set")
+    assert rows["request_keys_file"] == ("file", str(folder / "keys"))
     assert output.splitlines()[-3:] == [
         "client  issuer               protocol",
         "ehr     https://ehr.example  ema-smpc",

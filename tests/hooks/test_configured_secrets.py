@@ -80,7 +80,7 @@ def test_settings_are_printed_without_secrets(
     assert _CANARY not in shown
     assert _VALID["CDS_REQUEST_KEYS"] not in shown
     for name in SECRETS:
-        assert re.search(rf"\b{name} +set +environment\b", shown)
+        assert re.search(rf"\b{name} +environment +set\b", shown)
     del with_secrets
 
 
