@@ -11,6 +11,7 @@ from cds.calculations import completed_years
 from cds.contraception import Contraception, read_contraception
 from cds.counted import last_final, latest, lowest_first, since
 from cds.course import Course, build_course
+from cds.drugs_taken import DrugsTaken
 from cds.episodes import NEUTROPHILS, PLATELETS
 from cds.kidney import Kidney, assess_kidney, cap_of, is_severe
 from cds.lazy import lazy
@@ -100,34 +101,12 @@ class Case:
         ]
 
     def taken(self, drug_class: str, *, ended: Threshold | None = None) -> tuple[MedicationOrder, ...]:
-        """Drugs of a class taken now or drafted with this order; with ``ended`` also those that ended not that long ago.
-
-        What is given on the skin, into the eye or by inhalation does not count.
-        """
-        orders = self._concurrent_by_class.get(drug_class, ())
-        if ended is not None:
-            orders = (*orders, *self._ended_by_class.get(drug_class, ()))
-        if not orders:
-            return ()
-        return tuple(order for order in orders if not order.topical and not self._ended_before(order, ended))
+        """Drugs of a class taken now or drafted with this order; with ``ended`` also those that ended not that long ago."""
+        return self._drugs_taken.of(drug_class, ended=ended)
 
     @lazy
-    def _concurrent_by_class(self) -> dict[str, tuple[MedicationOrder, ...]]:
-        return _by_class(self.concurrent_orders)
-
-    @lazy
-    def _ended_by_class(self) -> dict[str, tuple[MedicationOrder, ...]]:
-        return _by_class(order for order in self.snapshot.orders if order.status in {"completed", "stopped"})
-
-    def _ended_before(self, order: MedicationOrder, ended: Threshold | None) -> bool:
-        """Whether an order ended, and longer ago than it may have."""
-        last_day = order.end
-        if last_day is None and order.status != "active" and order.start is not None:
-            # Of an order that is over without saying when, no more is known than the days it was supplied for.
-            last_day = order.start + timedelta(days=max((order.days_supply or 1) - 1, 0))
-        if last_day is None or last_day >= self.today or order.status == "draft":
-            return False
-        return ended is None or ended.holds((self.today - last_day).days)
+    def _drugs_taken(self) -> DrugsTaken:
+        return DrugsTaken(self.concurrent_orders, self.snapshot.orders, self.today)
 
     @lazy
     def kidney(self) -> Kidney:
@@ -176,7 +155,7 @@ class Case:
     def thrombosis_risk(self) -> ThrombosisRisk:
         """Risk scores and risk factors of venous thrombosis."""
         since = self.course.maintenance_start or self.today
-        return ThrombosisRisk(self.snapshot, self.protocol, self.today, self.taken, self.antithrombotics, since)
+        return ThrombosisRisk(self.snapshot, self.protocol, self.today, self._drugs_taken, self.antithrombotics, since)
 
     def is_old_infection(self, fact: ConditionFact) -> bool:
         """Whether an infection is listed as active that began too long ago to be one still."""
@@ -384,10 +363,3 @@ class Case:
         """The day of the latest result that may speak for the patient: a preliminary one never excuses a newer fault."""
         finals = [last_final(self.snapshot.of(token)) for token in tokens]
         return max((result.day for result in finals if result is not None), default=date.min)
-
-
-def _by_class(orders: Iterable[MedicationOrder]) -> dict[str, tuple[MedicationOrder, ...]]:
-    grouped: dict[str, list[MedicationOrder]] = {}
-    for order in orders:
-        grouped.setdefault(order.drug.drug_class, []).append(order)
-    return {drug_class: tuple(orders) for drug_class, orders in grouped.items()}

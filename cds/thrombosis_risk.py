@@ -6,7 +6,7 @@ Risk factors: Palumbo A et al. Leukemia 2008;22:414-23. The points and limits st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,6 +14,7 @@ from decimal import Decimal
 from cds.antithrombotics import Antithrombotics
 from cds.calculations import body_mass_index, completed_years, months_after
 from cds.counted import highest_first, latest
+from cds.drugs_taken import DrugsTaken
 from cds.lazy import lazy
 from cds.parameters import Threshold, Truth
 from cds.protocol import Protocol
@@ -123,7 +124,7 @@ class ThrombosisRisk:
         snapshot: PatientSnapshot,
         protocol: Protocol,
         today: date,
-        taken: Callable[[str], tuple[MedicationOrder, ...]],
+        taken: DrugsTaken,
         antithrombotics: Antithrombotics,
         since: date,
     ) -> None:
@@ -287,14 +288,14 @@ class ThrombosisRisk:
         return _found(dated, known=self._all_procedures and not undated)
 
     def _drugs(self, drug_class: str) -> _Found:
-        return _found(self._taken(drug_class), known=self._all_orders)
+        return _found(self._taken.of(drug_class), known=self._all_orders)
 
     def _chemotherapy(self) -> _Found:
         """Chemotherapy beside lenalidomide; an order from before it is conditioning that nobody closed."""
         orders = [
             order
             for drug_class in _CHEMOTHERAPY
-            for order in self._taken(drug_class)
+            for order in self._taken.of(drug_class)
             if order.start is None or order.start >= self._since
         ]
         return _Found(bool(orders), tuple(orders))
@@ -346,7 +347,7 @@ class ThrombosisRisk:
         """Orders of dexamethasone; a single dose, against sickness say, is none."""
         return tuple(
             order
-            for order in self._taken("corticosteroid")
+            for order in self._taken.of("corticosteroid")
             if order.drug.token == _DEXAMETHASONE and not order.single_dose
         )
 
