@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -85,6 +86,9 @@ def _work(settings: Settings, listening: socket, stopping: Event) -> None:
         print(error, file=sys.stderr)
         sys.exit(CANNOT_START)
     service: Service = app.extensions["service"]
+    if settings.storage is not None:
+        # Of a large body: there may be no other place to write.
+        tempfile.tempdir = str(settings.storage.folder)
     try:
         run(app, listening, threads=settings.threads, body_limit=settings.body_limit, stopping=stopping)
     finally:

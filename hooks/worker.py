@@ -14,7 +14,8 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 
-_CONNECTIONS = 1000
+_CONNECTIONS = 250
+_BODY_IN_MEMORY = 2 * 1024 * 1024  # bytes: whoever sends has not said who he is yet, and may send on all connections
 _IDLE = 30  # seconds until a connection that says nothing is closed
 _READ_AT_ONCE = 256 * 1024  # bytes
 _LOOK = 0.5  # seconds until a stop is noticed at the latest
@@ -39,8 +40,8 @@ def serve(app: Flask, listening: socket, *, threads: int, body_limit: int, stopp
         recv_bytes=_READ_AT_ONCE,
         # The application refuses a large body in the standard's words; the server's own blunt limit lies above.
         max_request_body_size=body_limit * 2,
-        # In memory, not in a file.
-        inbuf_overflow=body_limit * 2,
+        # What is larger lies in a file without a name, in the folder of temporary files.
+        inbuf_overflow=_BODY_IN_MEMORY,
     )
     assert isinstance(server, BaseWSGIServer)
     keep_knowledge_from_the_collector()

@@ -7,6 +7,8 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -47,6 +49,37 @@ def test_bodies_that_never_end_keep_nobody_else_from_an_answer(port: int) -> Non
     finally:
         for connection in hanging:
             connection.close()
+
+
+# The server leaves the file of a body that breaks off to Python, which closes it.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_bodies_that_are_received_for_long_do_not_fill_the_memory(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    pieces = b" " * 1_000_000
+    before = _private_bytes()
+    with ExitStack() as stack:
+        for _ in range(20):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.sendall(f"POST {ENDPOINT} HTTP/1.1\r\nHost: cds\r\nContent-Length: 9000000\r\n\r\n".encode())
+            for _ in range(8):
+                connection.sendall(pieces)
+        assert _private_bytes() - before < 20 * 4_000_000
+        response = requests.post(f"http://127.0.0.1:{port}{ENDPOINT}", json=bundled(ADVISED), timeout=20)
+        assert response.status_code == 200
+
+
+def test_a_large_body_is_answered_as_a_small_one(port: int) -> None:
+    large = {**bundled(ADVISED), "extension": {**bundled(ADVISED)["extension"], "filler": "x" * 5_000_000}}
+    response = requests.post(f"http://127.0.0.1:{port}{ENDPOINT}", json=large, timeout=20)
+    assert response.status_code == 200
+    assert len(response.json()["cards"]) == 1
+
+
+def _private_bytes() -> int:
+    lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, gzip"])
