@@ -44,6 +44,7 @@ def serve(app: Flask, listening: socket, *, threads: int, body_limit: int, stopp
         inbuf_overflow=_BODY_IN_MEMORY,
     )
     assert isinstance(server, BaseWSGIServer)
+    server.channel_class = _Connection
     keep_knowledge_from_the_collector()
     while not stopping.is_set():
         _turn(connections)
@@ -60,6 +61,21 @@ def keep_knowledge_from_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTED_AFTER)
+
+
+class _Connection(HTTPChannel):
+    """Written to by the thread that answers; by the loop only what that thread has left."""
+
+    def writable(self) -> bool:
+        """Not while a thread may be writing: the loop would look over and over, and keep the interpreter from it."""
+        left = self.total_outbufs_len
+        return bool(
+            self.will_close
+            or self.close_when_flushed
+            or (left and not self.requests)
+            # So much that the thread waits until it is less.
+            or left > self.adj.outbuf_high_watermark
+        )
 
 
 def _turn(connections: Mapping[int, Any]) -> None:
