@@ -100,6 +100,8 @@ def _period(orders: list[MedicationOrder], protocol: Protocol, today: date) -> P
 
 def _together(levels: list[Level | None]) -> Level | None:
     """The doses added, where all are known and given on the same days."""
+    if len(levels) == 1:
+        return levels[0]
     known = [level for level in levels if level is not None]
     if len(known) < len(levels) or any(level.schedule is not known[0].schedule for level in known[1:]):
         return None
