@@ -17,7 +17,7 @@ from bench.processes import Server
 _SCRIPT = Path(__file__).with_suffix(".lua")
 _WARM_UP = 1  # seconds
 _TOKENS_TO_WARM_UP = 2000
-_MARGIN = 2
+_MARGIN = 4
 
 
 @dataclass(frozen=True)

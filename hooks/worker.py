@@ -20,6 +20,7 @@ _BODY_IN_MEMORY = 2 * 1024 * 1024  # bytes: whoever sends has not said who he is
 _IDLE = 30  # seconds until a connection that says nothing is closed
 _READ_AT_ONCE = 256 * 1024  # bytes
 _LOOK = 0.5  # seconds until a stop is noticed at the latest
+_COURTESY = 0.002  # seconds after a new connection in which the next is left to other workers
 _PATIENCE = 20.0  # seconds for the calls under way at a stop
 # Python's own 700 has the collector look at the objects of every answer, and at all knowledge every few answers.
 _COLLECTED_AFTER = (50_000, 20, 100)
@@ -51,7 +52,10 @@ def serve(app: Flask, listening: socket, *, threads: int, body_limit: int, stopp
     keep_knowledge_from_the_collector()
     sys.setswitchinterval(_GIVES_WAY_AFTER)
     while not stopping.is_set():
+        before = len(_callers(server))
         _turn(connections)
+        if len(_callers(server)) > before:
+            _leave_the_next_to_others(server, connections)
     wasyncore.dispatcher.close(server)
     until = monotonic() + _PATIENCE
     while _is_busy(server) and monotonic() < until:
@@ -82,11 +86,21 @@ class _Connection(HTTPChannel):
         )
 
 
-def _turn(connections: Mapping[int, Any]) -> None:
-    wasyncore.loop(timeout=_LOOK, use_poll=True, map=connections, count=1)
+def _leave_the_next_to_others(server: BaseWSGIServer, connections: Mapping[int, Any]) -> None:
+    """Else the worker that wakes first takes all connections that are made together, and others stay idle beside it."""
+    until = monotonic() + _COURTESY
+    while (left := until - monotonic()) > 0:
+        _turn({number: one for number, one in connections.items() if one is not server}, left)
+
+
+def _turn(connections: Mapping[int, Any], timeout: float = _LOOK) -> None:
+    wasyncore.loop(timeout=timeout, use_poll=True, map=connections, count=1)
 
 
 def _is_busy(server: BaseWSGIServer) -> bool:
     """Whether a call is being received, answered or sent."""
-    channels = cast("Mapping[int, HTTPChannel]", server.active_channels)
-    return any(channel.requests or channel.request or channel.total_outbufs_len for channel in channels.values())
+    return any(caller.requests or caller.request or caller.total_outbufs_len for caller in _callers(server).values())
+
+
+def _callers(server: BaseWSGIServer) -> Mapping[int, HTTPChannel]:
+    return cast("Mapping[int, HTTPChannel]", server.active_channels)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
+from time import sleep
 from typing import TYPE_CHECKING, cast
 
 import requests
@@ -53,15 +54,37 @@ def test_who_reads_slowly_gets_all_of_a_large_answer() -> None:
     assert received == _LARGE
 
 
+def test_connections_made_together_are_shared_out() -> None:
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=100))
+        address = listening.getsockname()
+        connections = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(100)]
+        for name in (b"early", b"late"):
+            # On a descriptor of its own, as in a process of its own.
+            stack.enter_context(_serving(_saying(name), listening.dup()))
+            sleep(0.05)
+        for connection in connections:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: cds\r\nConnection: close\r\n\r\n")
+        answers = [connection.makefile("rb").read() for connection in connections]
+    assert sum(b"early" in answer for answer in answers) >= 10
+    assert sum(b"late" in answer for answer in answers) >= 10
+
+
+def _saying(text: bytes) -> Callable[[WSGIEnvironment], Iterator[bytes]]:
+    return lambda _: iter([text])
+
+
 @contextmanager
-def _serving(answer: Callable[[WSGIEnvironment], Iterator[bytes]]) -> Iterator[int]:
+def _serving(
+    answer: Callable[[WSGIEnvironment], Iterator[bytes]], shared: socket.socket | None = None
+) -> Iterator[int]:
     app = Flask("tried")
 
     @app.get("/")
     def page() -> Response:
         return Response(answer(request.environ), content_type="text/plain")
 
-    listening, stopping = socket.create_server(("127.0.0.1", 0)), Event()
+    listening, stopping = shared or socket.create_server(("127.0.0.1", 0)), Event()
     limits = {"threads": 2, "body_limit": 1_000_000, "stopping": stopping}
     thread = Thread(target=serve, args=(app, listening), kwargs=limits)
     thread.start()
