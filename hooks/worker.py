@@ -20,7 +20,8 @@ _BODY_IN_MEMORY = 2 * 1024 * 1024  # bytes: whoever sends has not said who he is
 _IDLE = 30  # seconds until a connection that says nothing is closed
 _READ_AT_ONCE = 256 * 1024  # bytes
 _LOOK = 0.5  # seconds until a stop is noticed at the latest
-_COURTESY = 0.002  # seconds after a new connection in which the next is left to other workers
+_COURTESY = 0.003  # seconds after a new connection in which the next is left to other workers
+_SHORTEST = 0.001  # seconds: the loop counts milliseconds, and would not wait for less
 _PATIENCE = 20.0  # seconds for the calls under way at a stop
 # Python's own 700 has the collector look at the objects of every answer, and at all knowledge every few answers.
 _COLLECTED_AFTER = (50_000, 20, 100)
@@ -89,7 +90,7 @@ class _Connection(HTTPChannel):
 def _leave_the_next_to_others(server: BaseWSGIServer, connections: Mapping[int, Any]) -> None:
     """Else the worker that wakes first takes all connections that are made together, and others stay idle beside it."""
     until = monotonic() + _COURTESY
-    while (left := until - monotonic()) > 0:
+    while (left := until - monotonic()) >= _SHORTEST:
         _turn({number: one for number, one in connections.items() if one is not server}, left)
 
 

@@ -1,4 +1,4 @@
-"""How one worker process writes its answers."""
+"""How a worker takes connections and writes its answers."""
 
 from __future__ import annotations
 
